@@ -1,0 +1,1 @@
+//! A durable vector collection: checksummed log, exact search, metadata filters.

@@ -1,0 +1,1 @@
+//! Text to vectors: tokenization and a token-packed transformer encoder.

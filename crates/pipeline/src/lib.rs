@@ -1,0 +1,1 @@
+//! Files to records: walk, parse, chunk, embed, ingest.

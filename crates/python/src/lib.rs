@@ -1,0 +1,1 @@
+//! The Python extension module: arrays, errors, one file a noun.
