@@ -1,1 +1,57 @@
 //! The only SIMD of the project: distances, top-k, matrix products and activations.
+//!
+//! Every kernel is written once (`distance`, `quantized`, `matmul`, `activation`) over one trait of
+//! vector instructions (`simd`), which each instruction set implements in a file of its own. A
+//! [`Backend`] is an instruction set that this CPU was seen to have; kernels are its methods. The
+//! free functions here run on [`Backend::active`].
+
+mod activation;
+mod aligned;
+mod arithmetic;
+mod backend;
+mod distance;
+mod elementary;
+mod matmul;
+mod quantized;
+mod simd;
+mod top_k;
+
+pub use activation::Activation;
+pub use backend::{BACKEND_VARIABLE, Backend};
+pub use distance::Float;
+pub use matmul::{PackedMatrix, Rows, RowsMut, matmul};
+pub use quantized::{MAXIMUM_DIMENSION, QuantizedQuery, RowFactors, code_stride, quantize_row};
+pub use top_k::TopK;
+
+/// [`Backend::dot`] on the active backend.
+///
+/// # Panics
+/// The lengths differ.
+#[inline]
+pub fn dot<T: Float>(a: &[T], b: &[T]) -> T {
+    Backend::active().dot(a, b)
+}
+
+/// [`Backend::squared_l2`] on the active backend.
+///
+/// # Panics
+/// The lengths differ.
+#[inline]
+pub fn squared_l2<T: Float>(a: &[T], b: &[T]) -> T {
+    Backend::active().squared_l2(a, b)
+}
+
+/// [`Backend::cosine`] on the active backend.
+///
+/// # Panics
+/// The lengths differ.
+#[inline]
+pub fn cosine<T: Float>(a: &[T], b: &[T]) -> T {
+    Backend::active().cosine(a, b)
+}
+
+/// [`Backend::norm`] on the active backend.
+#[inline]
+pub fn norm<T: Float>(a: &[T]) -> T {
+    Backend::active().norm(a)
+}

@@ -1,0 +1,172 @@
+//! Portable Rust, for every CPU: arrays that the compiler maps to whatever the target's baseline has.
+//!
+//! Products and sums are rounded one by one (no fused multiply-add, which would be a slow library
+//! call on a CPU without it).
+
+use super::Simd;
+
+/// Needs no proof: plain Rust runs everywhere.
+#[derive(Clone, Copy)]
+pub(crate) struct Scalar;
+
+macro_rules! lanes {
+    ($n:expr, |$i:ident| $value:expr) => {{
+        let mut out = [Default::default(); $n];
+        let mut $i = 0;
+        while $i < $n {
+            out[$i] = $value;
+            $i += 1;
+        }
+        out
+    }};
+}
+
+impl Simd for Scalar {
+    type F32 = [f32; 4];
+    type F64 = [f64; 2];
+    type I32 = [i32; 4];
+
+    const F32_LANES: usize = 4;
+    const F64_LANES: usize = 2;
+    const I8_STEP: usize = 4;
+    const TILE_ROWS: usize = 4;
+
+    #[inline(always)]
+    fn f32_splat(self, x: f32) -> [f32; 4] {
+        [x; 4]
+    }
+
+    #[inline(always)]
+    unsafe fn f32_load(self, from: *const f32) -> [f32; 4] {
+        // SAFETY: four elements are readable by the trait's contract.
+        unsafe { from.cast::<[f32; 4]>().read_unaligned() }
+    }
+
+    #[inline(always)]
+    unsafe fn f32_store(self, to: *mut f32, x: [f32; 4]) {
+        // SAFETY: four elements are writable by the trait's contract.
+        unsafe { to.cast::<[f32; 4]>().write_unaligned(x) }
+    }
+
+    #[inline(always)]
+    fn f32_add(self, a: [f32; 4], b: [f32; 4]) -> [f32; 4] {
+        lanes!(4, |i| a[i] + b[i])
+    }
+
+    #[inline(always)]
+    fn f32_sub(self, a: [f32; 4], b: [f32; 4]) -> [f32; 4] {
+        lanes!(4, |i| a[i] - b[i])
+    }
+
+    #[inline(always)]
+    fn f32_mul(self, a: [f32; 4], b: [f32; 4]) -> [f32; 4] {
+        lanes!(4, |i| a[i] * b[i])
+    }
+
+    #[inline(always)]
+    fn f32_div(self, a: [f32; 4], b: [f32; 4]) -> [f32; 4] {
+        lanes!(4, |i| a[i] / b[i])
+    }
+
+    #[inline(always)]
+    fn f32_mul_add(self, a: [f32; 4], b: [f32; 4], c: [f32; 4]) -> [f32; 4] {
+        lanes!(4, |i| a[i] * b[i] + c[i])
+    }
+
+    #[inline(always)]
+    fn f32_max(self, a: [f32; 4], b: [f32; 4]) -> [f32; 4] {
+        lanes!(4, |i| if a[i] > b[i] { a[i] } else { b[i] })
+    }
+
+    #[inline(always)]
+    fn f32_min(self, a: [f32; 4], b: [f32; 4]) -> [f32; 4] {
+        lanes!(4, |i| if a[i] < b[i] { a[i] } else { b[i] })
+    }
+
+    #[inline(always)]
+    fn f32_copysign(self, magnitude: [f32; 4], sign: [f32; 4]) -> [f32; 4] {
+        lanes!(4, |i| magnitude[i].copysign(sign[i]))
+    }
+
+    #[inline(always)]
+    fn f32_round(self, x: [f32; 4]) -> [f32; 4] {
+        // Adding and taking away 1.5 * 2^23 leaves no bits for a fraction.
+        const SHIFT: f32 = 12_582_912.0;
+        lanes!(4, |i| (x[i] + SHIFT) - SHIFT)
+    }
+
+    #[inline(always)]
+    fn f32_exp2_integer(self, n: [f32; 4]) -> [f32; 4] {
+        lanes!(4, |i| f32::from_bits(((n[i] as i32 + 127) as u32) << 23))
+    }
+
+    #[inline(always)]
+    fn f32_sum(self, x: [f32; 4]) -> f32 {
+        (x[0] + x[2]) + (x[1] + x[3])
+    }
+
+    #[inline(always)]
+    fn f32_maximum(self, x: [f32; 4]) -> f32 {
+        x[0].max(x[1]).max(x[2].max(x[3]))
+    }
+
+    #[inline(always)]
+    fn f64_splat(self, x: f64) -> [f64; 2] {
+        [x; 2]
+    }
+
+    #[inline(always)]
+    unsafe fn f64_load(self, from: *const f64) -> [f64; 2] {
+        // SAFETY: two elements are readable by the trait's contract.
+        unsafe { from.cast::<[f64; 2]>().read_unaligned() }
+    }
+
+    #[inline(always)]
+    unsafe fn f64_load_f32(self, from: *const f32) -> [f64; 2] {
+        // SAFETY: two elements are readable by the trait's contract.
+        let narrow = unsafe { from.cast::<[f32; 2]>().read_unaligned() };
+        [f64::from(narrow[0]), f64::from(narrow[1])]
+    }
+
+    #[inline(always)]
+    fn f64_add(self, a: [f64; 2], b: [f64; 2]) -> [f64; 2] {
+        lanes!(2, |i| a[i] + b[i])
+    }
+
+    #[inline(always)]
+    fn f64_sub(self, a: [f64; 2], b: [f64; 2]) -> [f64; 2] {
+        lanes!(2, |i| a[i] - b[i])
+    }
+
+    #[inline(always)]
+    fn f64_mul_add(self, a: [f64; 2], b: [f64; 2], c: [f64; 2]) -> [f64; 2] {
+        lanes!(2, |i| a[i] * b[i] + c[i])
+    }
+
+    #[inline(always)]
+    fn f64_sum(self, x: [f64; 2]) -> f64 {
+        x[0] + x[1]
+    }
+
+    #[inline(always)]
+    fn i32_zero(self) -> [i32; 4] {
+        [0; 4]
+    }
+
+    #[inline(always)]
+    unsafe fn dot_i8(self, codes: *const i8, query: *const i16, sum: [i32; 4]) -> [i32; 4] {
+        // SAFETY: four elements of each are readable by the trait's contract.
+        let (codes, query) = unsafe {
+            (codes.cast::<[i8; 4]>().read_unaligned(), query.cast::<[i16; 4]>().read_unaligned())
+        };
+        lanes!(4, |i| sum[i] + i32::from(codes[i]) * i32::from(query[i]))
+    }
+
+    #[inline(always)]
+    fn i32_sum(self, x: [i32; 4]) -> i64 {
+        i64::from(x[0]) + i64::from(x[1]) + i64::from(x[2]) + i64::from(x[3])
+    }
+
+    #[inline(always)]
+    fn prefetch(self, _at: *const u8) {}
+}

@@ -1,0 +1,429 @@
+//! Every kernel on every backend that this CPU has, against plain `f64` arithmetic.
+//!
+//! Small seeds are expanded over all lengths around the vector widths and over all alignments. With
+//! `RAC_REQUIRE_BACKENDS=avx512,avx2` a missing instruction set fails the run instead of passing
+//! unseen.
+
+use kernels::{
+    Activation, Backend, Float, PackedMatrix, QuantizedQuery, Rows, RowsMut, TopK, code_stride,
+    matmul, quantize_row,
+};
+
+/// Covers several rounds of the widest unrolled loop (4 x 16 lanes) and every remainder.
+const LONGEST: usize = 200;
+/// Start offsets in elements: every alignment within a 64-byte line of `f32`.
+const OFFSETS: std::ops::Range<usize> = 0..16;
+
+fn backends() -> Vec<Backend> {
+    let available = Backend::available();
+    if let Ok(required) = std::env::var("RAC_REQUIRE_BACKENDS") {
+        for name in required.split(',') {
+            assert!(
+                available.iter().any(|backend| backend.name() == name),
+                "this CPU lacks the required backend {name}"
+            );
+        }
+    }
+    available
+}
+
+/// Reproducible values in -1..1, of no special pattern.
+fn values(count: usize, seed: u64) -> Vec<f32> {
+    let mut state = seed.wrapping_mul(0x9e37_79b9_7f4a_7c15) | 1;
+    let mut next = || {
+        state ^= state << 13;
+        state ^= state >> 7;
+        state ^= state << 17;
+        (state >> 40) as f32 / (1u64 << 23) as f32 - 1.0
+    };
+    (0..count).map(|_| next()).collect()
+}
+
+fn wide(x: &[f32]) -> Vec<f64> {
+    x.iter().map(|&x| f64::from(x)).collect()
+}
+
+fn exact_dot(a: &[f64], b: &[f64]) -> f64 {
+    a.iter().zip(b).map(|(a, b)| a * b).sum()
+}
+
+fn exact_squared_l2(a: &[f64], b: &[f64]) -> f64 {
+    a.iter().zip(b).map(|(a, b)| (a - b) * (a - b)).sum()
+}
+
+fn exact_cosine(a: &[f64], b: &[f64]) -> f64 {
+    let norms = (exact_dot(a, a) * exact_dot(b, b)).sqrt();
+    if norms == 0.0 { 0.0 } else { exact_dot(a, b) / norms }
+}
+
+#[track_caller]
+fn assert_close(found: f64, expected: f64, tolerance: f64, what: &dyn Fn() -> String) {
+    assert!((found - expected).abs() <= tolerance, "{}: {found} is not {expected}", what());
+}
+
+#[test]
+fn distances_agree_at_every_length_and_alignment() {
+    let a_values = values(LONGEST + 16, 1);
+    let b_values = values(LONGEST + 16, 2);
+    for backend in backends() {
+        for length in 0..=LONGEST {
+            for offset in OFFSETS {
+                let a = &a_values[offset..offset + length];
+                let b = &b_values[16 - offset..16 - offset + length];
+                let (a64, b64) = (wide(a), wide(b));
+                let what = || format!("{backend:?}, length {length}, offset {offset}");
+                let (dot, l2, cosine) =
+                    (exact_dot(&a64, &b64), exact_squared_l2(&a64, &b64), exact_cosine(&a64, &b64));
+                let norm = exact_dot(&a64, &a64).sqrt();
+
+                assert_close(backend.dot(a, b).into(), dot, 1e-5, &what);
+                assert_close(backend.squared_l2(a, b).into(), l2, 1e-4, &what);
+                assert_close(backend.cosine(a, b).into(), cosine, 1e-5, &what);
+                assert_close(backend.norm(a).into(), norm, 1e-5, &what);
+
+                assert_close(backend.dot(&a64, &b64), dot, 1e-12, &what);
+                assert_close(backend.squared_l2(&a64, &b64), l2, 1e-12, &what);
+                assert_close(backend.cosine(&a64, &b64), cosine, 1e-12, &what);
+                assert_close(backend.norm(&a64), norm, 1e-12, &what);
+
+                assert_close(backend.dot_widened(a, b), dot, 1e-12, &what);
+                assert_close(backend.squared_l2_widened(a, b), l2, 1e-12, &what);
+                assert_close(backend.cosine_widened(a, b), cosine, 1e-12, &what);
+                assert_close(backend.norm_widened(a), norm, 1e-12, &what);
+            }
+        }
+    }
+}
+
+/// A single odd element must be seen wherever it stands: no lane may be skipped or read twice.
+#[test]
+fn every_element_counts_once() {
+    for backend in backends() {
+        for length in 1..=LONGEST {
+            let ones = vec![1.0f32; length];
+            for position in 0..length {
+                let mut unit = vec![0.0f32; length];
+                unit[position] = 3.0;
+                assert_eq!(backend.dot(&unit, &ones), 3.0, "{backend:?} {length} {position}");
+                assert_eq!(backend.squared_l2(&unit, &vec![0.0; length]), 9.0);
+                assert_eq!(backend.dot_widened(&unit, &ones), 3.0);
+                assert_eq!(backend.dot(&wide(&unit), &wide(&ones)), 3.0);
+            }
+        }
+    }
+}
+
+#[test]
+fn nan_and_infinity_follow_ieee() {
+    fn check<T: Float + From<f32> + Into<f64>>(backend: Backend) {
+        for length in 1..=70 {
+            for position in [0, length / 2, length - 1] {
+                let with = |value: f32| {
+                    let mut x = vec![T::from(1.0); length];
+                    x[position] = T::from(value);
+                    x
+                };
+                let ones = vec![T::from(1.0); length];
+                let what = || format!("{backend:?} {length} {position}");
+                let dot = |a: &[T], b: &[T]| -> f64 { backend.dot(a, b).into() };
+                assert!(dot(&with(f32::NAN), &ones).is_nan(), "{}", what());
+                assert_eq!(dot(&with(f32::INFINITY), &ones), f64::INFINITY, "{}", what());
+                assert_eq!(dot(&with(f32::NEG_INFINITY), &ones), f64::NEG_INFINITY, "{}", what());
+                assert!(dot(&with(f32::INFINITY), &with(0.0)).is_nan(), "{}", what());
+                let l2: f64 = backend.squared_l2(&with(f32::INFINITY), &with(f32::INFINITY)).into();
+                assert!(l2.is_nan(), "{}", what());
+                let cosine: f64 = backend.cosine(&with(f32::NAN), &ones).into();
+                assert!(cosine.is_nan(), "{}", what());
+                let norm: f64 = backend.norm(&with(f32::NEG_INFINITY)).into();
+                assert_eq!(norm, f64::INFINITY, "{}", what());
+            }
+        }
+    }
+    for backend in backends() {
+        check::<f32>(backend);
+        check::<f64>(backend);
+    }
+}
+
+#[test]
+fn empty_and_zero_vectors_are_defined() {
+    for backend in backends() {
+        let empty: &[f32] = &[];
+        assert_eq!(backend.dot(empty, empty), 0.0);
+        assert_eq!(backend.squared_l2(empty, empty), 0.0);
+        assert_eq!(backend.cosine(empty, empty), 0.0);
+        assert_eq!(backend.norm(empty), 0.0);
+        assert_eq!(backend.cosine(&[0.0f32; 40], &[1.0; 40]), 0.0);
+    }
+}
+
+#[test]
+fn one_to_many_is_one_to_one_many_times() {
+    for backend in backends() {
+        for dimension in [1, 3, 8, 17, 64, 100] {
+            for count in [0, 1, 2, 7] {
+                let query = values(dimension, 3);
+                let rows = values(dimension * count, 4);
+                let mut out = vec![f32::NAN; count];
+                backend.dot_many(&query, &rows, &mut out);
+                for (row, &found) in rows.chunks(dimension).zip(&out) {
+                    assert_eq!(found, backend.dot(&query, row));
+                }
+                backend.squared_l2_many(&query, &rows, &mut out);
+                for (row, &found) in rows.chunks(dimension).zip(&out) {
+                    assert_eq!(found, backend.squared_l2(&query, row));
+                }
+                backend.cosine_many(&query, &rows, &mut out);
+                for (row, &found) in rows.chunks(dimension).zip(&out) {
+                    let expected = exact_cosine(&wide(&query), &wide(row));
+                    assert_close(found.into(), expected, 1e-5, &|| format!("{backend:?}"));
+                }
+            }
+        }
+    }
+}
+
+#[test]
+fn top_k_equals_sorting_everything() {
+    for backend in backends() {
+        let dimension = 12;
+        let query = values(dimension, 5);
+        let mut rows = values(dimension * 700, 6);
+        // Duplicates: equal scores must go to the smaller row.
+        let (first, second) = rows.split_at_mut(dimension * 300);
+        second[..dimension * 100].copy_from_slice(&first[..dimension * 100]);
+        let mut expected: Vec<(f32, u32)> = rows
+            .chunks(dimension)
+            .enumerate()
+            .map(|(index, row)| (backend.dot(&query, row), index as u32))
+            .collect();
+        expected.sort_by(|a, b| b.0.total_cmp(&a.0).then(a.1.cmp(&b.1)));
+        for k in [0, 1, 2, 10, 699, 700, 5000] {
+            let found = backend.top_k_dot(&query, &rows, k);
+            assert_eq!(found, expected[..k.min(700)], "{backend:?} {k}");
+        }
+    }
+}
+
+#[test]
+fn a_selection_refuses_nan_and_merges() {
+    let mut left = TopK::new(3);
+    let mut right = TopK::new(3);
+    for (score, index) in [(f32::NAN, 0), (1.0, 1), (f32::NEG_INFINITY, 2), (5.0, 3)] {
+        left.push(score, index);
+    }
+    for (score, index) in [(5.0, 4), (2.0, 5), (f32::NAN, 6), (f32::INFINITY, 7)] {
+        right.push(score, index);
+    }
+    left.merge(right);
+    assert_eq!(left.threshold(), 5.0);
+    assert_eq!(left.into_sorted(), [(f32::INFINITY, 7), (5.0, 3), (5.0, 4)]);
+}
+
+#[test]
+fn estimates_stay_within_their_bound() {
+    for backend in backends() {
+        for dimension in [1, 2, 31, 32, 33, 64, 100, 384, 1000] {
+            for (seed, magnitude) in [(1, 1.0), (2, 1e-6), (3, 1e6), (4, 0.0)] {
+                let scaled = |seed| -> Vec<f32> {
+                    values(dimension, seed).iter().map(|x| x * magnitude).collect()
+                };
+                let query_values = scaled(seed + 10);
+                let query = QuantizedQuery::new(&query_values);
+                let stride = code_stride(dimension);
+                let count = 9;
+                let mut codes = vec![1i8; stride * count];
+                let rows: Vec<Vec<f32>> = (0..count as u64).map(|row| scaled(seed + row)).collect();
+                let factors: Vec<_> = rows
+                    .iter()
+                    .zip(codes.chunks_mut(stride))
+                    .map(|(row, codes)| quantize_row(row, codes))
+                    .collect();
+                let mut estimates = vec![f32::NAN; count];
+                backend.estimate_dots(&query, &codes, &factors, &mut estimates);
+                for (row, (factors, &estimate)) in rows.iter().zip(factors.iter().zip(&estimates)) {
+                    let exact = exact_dot(&wide(&query_values), &wide(row));
+                    let bound = f64::from(query.error_bound(factors));
+                    assert_close(estimate.into(), exact, bound, &|| {
+                        format!("{backend:?} {dimension} {magnitude}")
+                    });
+                    // The bound is of use only while it is small next to the norms.
+                    let norms = (exact_dot(&wide(row), &wide(row))
+                        * exact_dot(&wide(&query_values), &wide(&query_values)))
+                    .sqrt();
+                    assert!(bound <= 0.02 * norms + f64::MIN_POSITIVE, "{bound} {norms}");
+                }
+            }
+        }
+    }
+}
+
+#[test]
+fn estimates_of_extreme_codes_do_not_overflow() {
+    let dimension = kernels::MAXIMUM_DIMENSION;
+    let ones = vec![1.0f32; dimension];
+    let mut codes = vec![0i8; code_stride(dimension)];
+    let factors = [quantize_row(&ones, &mut codes)];
+    for backend in backends() {
+        let mut out = [0.0];
+        backend.estimate_dots(&QuantizedQuery::new(&ones), &codes, &factors, &mut out);
+        assert_close(out[0].into(), dimension as f64, 0.1, &|| format!("{backend:?}"));
+    }
+}
+
+#[test]
+fn products_agree_and_rows_do_not_depend_on_each_other() {
+    let shapes = [
+        (1, 1, 1),
+        (1, 7, 5),
+        (5, 16, 33),
+        (13, 40, 64),
+        (25, 300, 31),
+        (200, 17, 48),
+        (3, 600, 70),
+        (6, 0, 9),
+    ];
+    for backend in backends() {
+        for (count, depth, columns) in shapes {
+            let x = values(count * (depth + 3), 7);
+            let w = values(columns * (depth + 1), 8);
+            let bias = values(columns, 9);
+            let x_rows = Rows::new(&x, count, depth, depth + 3);
+            let mut packed = PackedMatrix::new(backend);
+            packed.pack_transposed(Rows::new(&w, columns, depth, depth + 1));
+            let stride = columns + 2;
+            let mut out = vec![f32::NAN; count * stride];
+            let rows_mut = RowsMut::new(&mut out, count, columns, stride);
+            matmul(x_rows, &packed, Some(&bias), Activation::Identity, rows_mut);
+
+            let transposed: Vec<f32> = (0..depth * columns)
+                .map(|at| w[at % columns * (depth + 1) + at / columns])
+                .collect();
+            let mut packed_again = PackedMatrix::new(backend);
+            packed_again.pack(Rows::new(&transposed, depth, columns, columns));
+            let mut again = vec![0.0; count * columns];
+            let rows_mut = RowsMut::new(&mut again, count, columns, columns);
+            matmul(x_rows, &packed_again, Some(&bias), Activation::Identity, rows_mut);
+
+            for row in 0..count {
+                let x_row = &x[row * (depth + 3)..][..depth];
+                let mut alone = vec![0.0; columns];
+                matmul(
+                    Rows::new(x_row, 1, depth, depth),
+                    &packed,
+                    Some(&bias),
+                    Activation::Identity,
+                    RowsMut::new(&mut alone, 1, columns, columns),
+                );
+                assert_eq!(alone, out[row * stride..][..columns], "{backend:?} row {row}");
+                for column in 0..columns {
+                    let w_row = &w[column * (depth + 1)..][..depth];
+                    let expected = exact_dot(&wide(x_row), &wide(w_row)) + f64::from(bias[column]);
+                    let what = || format!("{backend:?} {count}x{depth}x{columns} {row},{column}");
+                    let found = out[row * stride + column];
+                    assert_close(found.into(), expected, 1e-4, &what);
+                    assert_eq!(found, again[row * columns + column], "{}", what());
+                }
+                let gap = &out[row * stride + columns..][..2];
+                assert!(gap.iter().all(|x| x.is_nan()), "{backend:?} wrote between rows");
+            }
+        }
+    }
+}
+
+/// The error function by its Taylor series, and by 1 beyond where the series is exact enough.
+fn exact_erf(x: f64) -> f64 {
+    if x.abs() > 5.0 {
+        return x.signum();
+    }
+    let (mut term, mut sum) = (x, x);
+    for n in 1..200 {
+        term *= -x * x / f64::from(n);
+        sum += term / f64::from(2 * n + 1);
+    }
+    sum * 2.0 / std::f64::consts::PI.sqrt()
+}
+
+#[test]
+fn activations_agree_with_their_definitions() {
+    let inputs: Vec<f32> = (-2400..=2400).map(|i| i as f32 / 200.0).collect();
+    type Definition = fn(f64) -> f64;
+    let table: [(Activation, Definition); 5] = [
+        (Activation::Identity, |x| x),
+        (Activation::Gelu, |x| 0.5 * x * (1.0 + exact_erf(x / 2f64.sqrt()))),
+        (Activation::GeluTanh, |x| {
+            let inner = (2.0 / std::f64::consts::PI).sqrt() * (x + 0.044715 * x.powi(3));
+            0.5 * x * (1.0 + inner.tanh())
+        }),
+        (Activation::Relu, |x| x.max(0.0)),
+        (Activation::Tanh, f64::tanh),
+    ];
+    for backend in backends() {
+        for (activation, definition) in table {
+            let mut x = inputs.clone();
+            backend.activate(activation, &mut x);
+            for (&input, &found) in inputs.iter().zip(&x) {
+                let expected = definition(input.into());
+                let tolerance = 4e-7 * expected.abs().max(1.0) * f64::from(input).abs().max(1.0);
+                assert_close(found.into(), expected, tolerance, &|| {
+                    format!("{backend:?} {activation:?}({input})")
+                });
+            }
+            let mut extremes = [-1e30f32, -100.0, 100.0, 1e30];
+            backend.activate(activation, &mut extremes);
+            assert!(extremes.iter().all(|x| !x.is_nan()), "{backend:?} {activation:?}");
+        }
+    }
+}
+
+#[test]
+fn softmax_rows_sum_to_one_at_every_length() {
+    for backend in backends() {
+        for length in 1..=70 {
+            for spread in [1.0, 30.0, 1e4] {
+                let rows: Vec<f32> = values(length * 3, 11).iter().map(|x| x * spread).collect();
+                let mut found = rows.clone();
+                backend.softmax_rows(&mut found, length, 0.5);
+                for (row, found) in rows.chunks(length).zip(found.chunks(length)) {
+                    let most = row.iter().fold(f64::MIN, |m, &x| m.max(0.5 * f64::from(x)));
+                    let powers: Vec<f64> =
+                        row.iter().map(|&x| (0.5 * f64::from(x) - most).exp()).collect();
+                    let sum: f64 = powers.iter().sum();
+                    for (power, &found) in powers.iter().zip(found) {
+                        assert_close(found.into(), power / sum, 2e-6, &|| {
+                            format!("{backend:?} {length}")
+                        });
+                    }
+                }
+            }
+        }
+    }
+}
+
+#[test]
+fn layer_norm_agrees_at_every_length() {
+    for backend in backends() {
+        for length in 1..=70 {
+            let x = values(length * 2, 12);
+            let residual = values(length * 2, 13);
+            let (gain, bias) = (values(length, 14), values(length, 15));
+            let mut found = x.clone();
+            backend.layer_norm_rows(&mut found, Some(&residual), &gain, &bias, 1e-5);
+            for row in 0..2 {
+                let sums: Vec<f64> = (row * length..(row + 1) * length)
+                    .map(|i| f64::from(x[i]) + f64::from(residual[i]))
+                    .collect();
+                let mean = sums.iter().sum::<f64>() / length as f64;
+                let variance =
+                    sums.iter().map(|s| (s - mean) * (s - mean)).sum::<f64>() / length as f64;
+                for column in 0..length {
+                    let normal = (sums[column] - mean) / (variance + 1e-5).sqrt();
+                    let expected = normal * f64::from(gain[column]) + f64::from(bias[column]);
+                    assert_close(found[row * length + column].into(), expected, 1e-4, &|| {
+                        format!("{backend:?} {length}")
+                    });
+                }
+            }
+        }
+    }
+}
