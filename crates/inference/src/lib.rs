@@ -1,1 +1,17 @@
 //! Text to vectors: tokenization and a token-packed transformer encoder.
+//!
+//! [`Encoder`] is the way in. A call tokenizes its texts (`tokenizer`), lines their tokens up
+//! without padding in packs of a few hundred, and runs each pack on one thread through the network
+//! (`transformer`, `attention`) whose weights were read (`weights`) and packed at load. `config`
+//! knows what the files of a model folder mean. This crate knows no storage and no Python.
+
+mod attention;
+mod config;
+mod encoder;
+mod error;
+mod tokenizer;
+mod transformer;
+mod weights;
+
+pub use encoder::Encoder;
+pub use error::{Error, Result};

@@ -1,0 +1,227 @@
+//! What a model folder says about its model: `config.json` and the files of sentence-transformers.
+
+use std::fs;
+use std::path::Path;
+
+use kernels::Activation;
+use serde::Deserialize;
+use serde::de::DeserializeOwned;
+
+use crate::error::{Error, Result};
+
+/// A family of architectures that share one set of tensor names.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Family {
+    /// BERT, RoBERTa and XLM-RoBERTa.
+    Bert,
+    /// DistilBERT: other names, no token types.
+    DistilBert,
+}
+
+/// How token vectors become a text's vector.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Pooling {
+    /// The mean over all tokens, special ones included.
+    Mean,
+    /// The vector of the first token.
+    Cls,
+}
+
+/// Everything that the forward pass needs to know besides weights.
+#[derive(Clone, Debug)]
+pub(crate) struct Config {
+    pub(crate) family: Family,
+    pub(crate) layers: usize,
+    pub(crate) heads: usize,
+    pub(crate) hidden: usize,
+    pub(crate) intermediate: usize,
+    pub(crate) activation: Activation,
+    pub(crate) epsilon: f32,
+    pub(crate) vocabulary: usize,
+    pub(crate) positions: usize,
+    /// Position of the first token: RoBERTa starts after the padding index.
+    pub(crate) first_position: usize,
+    pub(crate) pooling: Pooling,
+    pub(crate) normalize: bool,
+    /// Longest sequence, special tokens included.
+    pub(crate) max_tokens: usize,
+}
+
+/// `config.json`; DistilBERT's names are aliases.
+#[derive(Deserialize)]
+struct Transformer {
+    #[serde(alias = "n_layers")]
+    num_hidden_layers: usize,
+    #[serde(alias = "n_heads")]
+    num_attention_heads: usize,
+    #[serde(alias = "dim")]
+    hidden_size: usize,
+    #[serde(alias = "hidden_dim")]
+    intermediate_size: usize,
+    #[serde(alias = "activation")]
+    hidden_act: String,
+    layer_norm_eps: Option<f32>,
+    vocab_size: usize,
+    max_position_embeddings: usize,
+    pad_token_id: Option<usize>,
+    position_embedding_type: Option<String>,
+}
+
+#[derive(Deserialize)]
+struct ModelType {
+    model_type: Option<String>,
+}
+
+/// An entry of `modules.json`.
+#[derive(Deserialize)]
+struct Module {
+    path: String,
+    r#type: String,
+}
+
+/// `1_Pooling/config.json`; newer versions name one mode, older ones set one flag.
+#[derive(Deserialize)]
+struct PoolingFlags {
+    pooling_mode: Option<String>,
+    #[serde(default)]
+    pooling_mode_cls_token: bool,
+    #[serde(default)]
+    pooling_mode_mean_tokens: bool,
+    #[serde(default)]
+    pooling_mode_max_tokens: bool,
+    #[serde(default)]
+    pooling_mode_mean_sqrt_len_tokens: bool,
+    #[serde(default)]
+    pooling_mode_weightedmean_tokens: bool,
+    #[serde(default)]
+    pooling_mode_lasttoken: bool,
+}
+
+/// `sentence_bert_config.json`.
+#[derive(Deserialize)]
+struct SentenceConfig {
+    max_seq_length: Option<usize>,
+}
+
+const SUPPORTED: &str = "bert, roberta, xlm-roberta and distilbert";
+
+impl Config {
+    /// Reads the folder's configuration files.
+    pub(crate) fn read(folder: &Path) -> Result<Config> {
+        let unsupported =
+            |reason: String| Error::Unsupported { path: folder.to_path_buf(), reason };
+        let path = folder.join("config.json");
+        let architecture =
+            read_json::<ModelType>(&path)?.and_then(|config| config.model_type).ok_or_else(
+                || Error::Malformed { path: path.clone(), reason: "it names no model_type".into() },
+            )?;
+        let family = match architecture.as_str() {
+            "bert" | "roberta" | "xlm-roberta" => Family::Bert,
+            "distilbert" => Family::DistilBert,
+            other => {
+                return Err(unsupported(format!(
+                    "its architecture is {other:?}; this encoder runs {SUPPORTED}"
+                )));
+            }
+        };
+        let transformer: Transformer = required(&path)?;
+        let first_position = if matches!(architecture.as_str(), "roberta" | "xlm-roberta") {
+            transformer.pad_token_id.unwrap_or(1) + 1
+        } else {
+            0
+        };
+        if transformer.position_embedding_type.as_deref().is_some_and(|kind| kind != "absolute") {
+            return Err(unsupported("its position embeddings are not absolute".into()));
+        }
+        let activation = match transformer.hidden_act.as_str() {
+            "gelu" => Activation::Gelu,
+            "gelu_new" | "gelu_pytorch_tanh" | "gelu_fast" => Activation::GeluTanh,
+            "relu" => Activation::Relu,
+            other => return Err(unsupported(format!("its activation is {other:?}"))),
+        };
+        let (hidden, heads) = (transformer.hidden_size, transformer.num_attention_heads);
+        if hidden == 0 || heads == 0 || !hidden.is_multiple_of(heads) {
+            return Err(Error::Malformed {
+                path,
+                reason: format!("{hidden} hidden units do not split into {heads} heads"),
+            });
+        }
+        if transformer.max_position_embeddings <= first_position {
+            return Err(Error::Malformed { path, reason: "it has no positions".into() });
+        }
+
+        let modules: Vec<Module> = read_json(&folder.join("modules.json"))?.unwrap_or_default();
+        let pooling = pooling(folder, &modules)?;
+        if let Some(module) = modules.iter().find(|module| {
+            !["Transformer", "Pooling", "Normalize"]
+                .iter()
+                .any(|kind| module.r#type.ends_with(kind))
+        }) {
+            return Err(unsupported(format!("its modules.json has a {}", module.r#type)));
+        }
+        let longest = transformer.max_position_embeddings - first_position;
+        let stated = read_json::<SentenceConfig>(&folder.join("sentence_bert_config.json"))?
+            .and_then(|config| config.max_seq_length);
+        Ok(Config {
+            family,
+            layers: transformer.num_hidden_layers,
+            heads,
+            hidden,
+            intermediate: transformer.intermediate_size,
+            activation,
+            epsilon: transformer.layer_norm_eps.unwrap_or(1e-12),
+            vocabulary: transformer.vocab_size,
+            positions: transformer.max_position_embeddings,
+            first_position,
+            pooling,
+            normalize: modules.iter().any(|module| module.r#type.ends_with("Normalize")),
+            max_tokens: stated.unwrap_or(longest).min(longest),
+        })
+    }
+}
+
+/// The pooling of a sentence-transformers folder; mean where the folder is a plain transformer.
+fn pooling(folder: &Path, modules: &[Module]) -> Result<Pooling> {
+    let Some(module) = modules.iter().find(|module| module.r#type.ends_with("Pooling")) else {
+        return Ok(Pooling::Mean);
+    };
+    let flags: PoolingFlags = required(&folder.join(&module.path).join("config.json"))?;
+    let named = |mode: &str| flags.pooling_mode.as_deref() == Some(mode);
+    let mean = flags.pooling_mode_mean_tokens || named("mean");
+    let cls = flags.pooling_mode_cls_token || named("cls");
+    let other = flags.pooling_mode_max_tokens
+        || flags.pooling_mode_mean_sqrt_len_tokens
+        || flags.pooling_mode_weightedmean_tokens
+        || flags.pooling_mode_lasttoken;
+    match (mean, cls, other) {
+        (true, false, false) => Ok(Pooling::Mean),
+        (false, true, false) => Ok(Pooling::Cls),
+        _ => Err(Error::Unsupported {
+            path: folder.to_path_buf(),
+            reason: "its pooling is neither mean alone nor CLS alone".into(),
+        }),
+    }
+}
+
+fn required<T: DeserializeOwned>(path: &Path) -> Result<T> {
+    read_json(path)?.ok_or_else(|| Error::Read {
+        path: path.to_path_buf(),
+        source: std::io::ErrorKind::NotFound.into(),
+    })
+}
+
+/// The file's content, or nothing if there is no such file (`config.json` apart, all are optional).
+fn read_json<T: DeserializeOwned>(path: &Path) -> Result<Option<T>> {
+    let bytes = match fs::read(path) {
+        Ok(bytes) => bytes,
+        Err(source)
+            if source.kind() == std::io::ErrorKind::NotFound && !path.ends_with("config.json") =>
+        {
+            return Ok(None);
+        }
+        Err(source) => return Err(Error::Read { path: path.to_path_buf(), source }),
+    };
+    serde_json::from_slice(&bytes)
+        .map(Some)
+        .map_err(|error| Error::Malformed { path: path.to_path_buf(), reason: error.to_string() })
+}

@@ -1,0 +1,223 @@
+//! Texts to vectors: tokenize, pack, run, pool.
+
+use std::ops::ControlFlow;
+use std::path::{Path, PathBuf};
+use std::sync::{Mutex, PoisonError};
+
+use kernels::Backend;
+use rayon::prelude::*;
+
+use crate::config::{Config, Pooling};
+use crate::error::{Error, Result};
+use crate::tokenizer::Tokenizer;
+use crate::transformer::{Transformer, Workspace};
+
+/// Tokens that one thread runs through the network at a time. Enough rows to read each packed
+/// weight from memory seldom, few enough that a layer's activations stay close to the core.
+const PACK_TOKENS: usize = 256;
+
+/// Texts tokenized and encoded between two reports of progress: bounds the memory for token ids.
+const WAVE_TEXTS: usize = 1024;
+
+/// A BERT-class text encoder. Shared between threads as it is; all calls use the ambient rayon
+/// pool.
+pub struct Encoder {
+    folder: PathBuf,
+    fingerprint: String,
+    tokenizer: Tokenizer,
+    transformer: Transformer,
+    /// Buffers of threads that are done, for the next ones.
+    workspaces: Mutex<Vec<Workspace>>,
+}
+
+impl Encoder {
+    /// Loads a model folder: `config.json`, `tokenizer.json`, `model.safetensors`, and where they
+    /// are there `modules.json`, its pooling configuration and `sentence_bert_config.json`.
+    ///
+    /// # Errors
+    /// A file is missing, truncated or does not fit the others; the architecture, the pooling or
+    /// the activation is not one of ours.
+    pub fn load(folder: &Path) -> Result<Encoder> {
+        let config = Config::read(folder)?;
+        let tokenizer_path = folder.join("tokenizer.json");
+        let tokenizer = Tokenizer::read(&tokenizer_path, config.max_tokens)?;
+        if tokenizer.vocabulary() > config.vocabulary {
+            return Err(Error::Malformed {
+                path: tokenizer_path,
+                reason: format!(
+                    "it has ids up to {}, the model only {} words",
+                    tokenizer.vocabulary() - 1,
+                    config.vocabulary
+                ),
+            });
+        }
+        let path = folder.join("model.safetensors");
+        let bytes =
+            std::fs::read(&path).map_err(|source| Error::Read { path: path.clone(), source })?;
+        let fingerprint = fingerprint(&config, folder, &bytes)?;
+        let transformer = Transformer::new(&path, &bytes, config)?;
+        Ok(Encoder {
+            folder: folder.to_path_buf(),
+            fingerprint,
+            tokenizer,
+            transformer,
+            workspaces: Mutex::default(),
+        })
+    }
+
+    /// The folder it was loaded from.
+    pub fn folder(&self) -> &Path {
+        &self.folder
+    }
+
+    /// Elements of a vector.
+    pub fn dimension(&self) -> usize {
+        self.transformer.config().hidden
+    }
+
+    /// Longest text in tokens, special ones included; what is longer is cut.
+    pub fn max_tokens(&self) -> usize {
+        self.transformer.config().max_tokens
+    }
+
+    /// Longest text in tokens, special ones not counted.
+    pub fn content_tokens(&self) -> usize {
+        self.tokenizer.content_tokens()
+    }
+
+    /// Names everything that a vector depends on: weights, tokenizer, pooling. 32 hex digits.
+    pub fn fingerprint(&self) -> &str {
+        &self.fingerprint
+    }
+
+    /// One row of [`Encoder::dimension`] floats a text, row-major. A row depends on its text alone,
+    /// to the last bit.
+    ///
+    /// # Errors
+    /// The tokenizer refuses a text.
+    pub fn encode(&self, texts: &[&str]) -> Result<Vec<f32>> {
+        self.encode_with(texts, &|_| ControlFlow::Continue(()))
+    }
+
+    /// [`Encoder::encode`], which tells `progress` how many texts are done, now and then, and stops
+    /// when it says so.
+    ///
+    /// # Errors
+    /// As `encode`; [`Error::Interrupted`] when it was told to stop.
+    pub fn encode_with(
+        &self,
+        texts: &[&str],
+        progress: &dyn Fn(usize) -> ControlFlow<()>,
+    ) -> Result<Vec<f32>> {
+        let dimension = self.dimension();
+        let mut vectors = vec![0.0; texts.len() * dimension];
+        let mut done = 0;
+        for (texts_of_wave, vectors) in
+            texts.chunks(WAVE_TEXTS).zip(vectors.chunks_mut(WAVE_TEXTS * dimension))
+        {
+            let ids = self.tokenize_from(texts_of_wave, done)?;
+            let packs = self.packs(&ids, vectors);
+            packs.into_par_iter().for_each(|(ids, vectors)| self.encode_pack(ids, vectors));
+            done += texts_of_wave.len();
+            if progress(done).is_break() && done < texts.len() {
+                return Err(Error::Interrupted { done, total: texts.len() });
+            }
+        }
+        Ok(vectors)
+    }
+
+    /// The token ids that the model sees: special tokens added, cut to [`Encoder::max_tokens`].
+    ///
+    /// # Errors
+    /// The tokenizer refuses a text.
+    pub fn tokenize(&self, texts: &[&str]) -> Result<Vec<Vec<u32>>> {
+        self.tokenize_from(texts, 0)
+    }
+
+    fn tokenize_from(&self, texts: &[&str], first: usize) -> Result<Vec<Vec<u32>>> {
+        let one = |(index, text): (usize, &&str)| {
+            let failed = |reason| Error::Tokenize { index: first + index, reason };
+            self.tokenizer.ids(text).map_err(failed)
+        };
+        texts.par_iter().enumerate().map(one).collect()
+    }
+
+    /// The byte range of every token of the text, special tokens left out, nothing cut.
+    ///
+    /// # Errors
+    /// The tokenizer refuses the text.
+    pub fn token_offsets(&self, text: &str) -> Result<Vec<(u32, u32)>> {
+        self.tokenizer.offsets(text).map_err(|reason| Error::Tokenize { index: 0, reason })
+    }
+
+    /// Cuts a wave into runs of texts of about [`PACK_TOKENS`] together, each with its rows.
+    fn packs<'a>(
+        &self,
+        mut ids: &'a [Vec<u32>],
+        mut vectors: &'a mut [f32],
+    ) -> Vec<(&'a [Vec<u32>], &'a mut [f32])> {
+        let mut packs = Vec::new();
+        while !ids.is_empty() {
+            let mut tokens = 0;
+            let fitting = ids.iter().take_while(|text| {
+                tokens += text.len();
+                tokens <= PACK_TOKENS
+            });
+            let count = fitting.count().max(1);
+            let (pack, rest) = ids.split_at(count);
+            let (rows, rows_rest) = vectors.split_at_mut(count * self.dimension());
+            packs.push((pack, rows));
+            (ids, vectors) = (rest, rows_rest);
+        }
+        packs
+    }
+
+    fn encode_pack(&self, ids: &[Vec<u32>], vectors: &mut [f32]) {
+        let lock = || self.workspaces.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut workspace = lock().pop().unwrap_or_default();
+        self.transformer.forward(ids, &mut workspace);
+        let dimension = self.dimension();
+        let mut states = workspace.states.as_slice();
+        for (text, vector) in ids.iter().zip(vectors.chunks_exact_mut(dimension)) {
+            let (own, rest) = states.split_at(text.len() * dimension);
+            self.pool(own, vector);
+            states = rest;
+        }
+        lock().push(workspace);
+    }
+
+    /// A text's vector from its token vectors; zeros for a text without any token.
+    fn pool(&self, states: &[f32], vector: &mut [f32]) {
+        if states.is_empty() {
+            return;
+        }
+        let config = self.transformer.config();
+        let backend = Backend::active();
+        match config.pooling {
+            Pooling::Cls => vector.copy_from_slice(&states[..vector.len()]),
+            Pooling::Mean => {
+                let tokens = states.chunks_exact(vector.len());
+                let count = tokens.len() as f32;
+                tokens.for_each(|token| backend.add_assign(vector, token));
+                vector.iter_mut().for_each(|x| *x /= count);
+            }
+        }
+        if config.normalize {
+            // The lower limit is the one of torch's normalize.
+            let norm = backend.norm(vector).max(1e-12);
+            vector.iter_mut().for_each(|x| *x /= norm);
+        }
+    }
+}
+
+/// Of the weights, the tokenizer and the settings that shape a vector.
+fn fingerprint(config: &Config, folder: &Path, weights: &[u8]) -> Result<String> {
+    let path = folder.join("tokenizer.json");
+    let tokenizer = std::fs::read(&path).map_err(|source| Error::Read { path, source })?;
+    let mut hasher = blake3::Hasher::new();
+    for part in [weights, &tokenizer, format!("{config:?}").as_bytes()] {
+        hasher.update(&(part.len() as u64).to_le_bytes());
+        hasher.update(part);
+    }
+    Ok(hasher.finalize().to_hex()[..32].to_owned())
+}

@@ -1,0 +1,105 @@
+//! Tensors of a safetensors file, by name and checked against the shape they must have.
+
+use std::path::{Path, PathBuf};
+
+use safetensors::{Dtype, SafeTensors};
+
+use crate::error::{Error, Result};
+
+/// The tensors of one file; names may carry a prefix such as `bert.`, which is found out.
+pub(crate) struct Weights<'a> {
+    path: PathBuf,
+    tensors: SafeTensors<'a>,
+    prefix: String,
+}
+
+impl<'a> Weights<'a> {
+    /// Reads the table of tensors. `landmark` is the name, without prefix, of a tensor that every
+    /// model of the family has.
+    pub(crate) fn new(path: &Path, bytes: &'a [u8], landmark: &str) -> Result<Weights<'a>> {
+        let malformed = |reason: String| Error::Malformed { path: path.to_path_buf(), reason };
+        let tensors = SafeTensors::deserialize(bytes)
+            .map_err(|error| malformed(format!("{error}; was it downloaded whole?")))?;
+        let prefix = tensors
+            .names()
+            .into_iter()
+            .filter_map(|name| name.strip_suffix(landmark))
+            .find(|prefix| prefix.is_empty() || prefix.ends_with('.'))
+            .ok_or_else(|| malformed(format!("it has no tensor {landmark}")))?
+            .to_owned();
+        Ok(Weights { path: path.to_path_buf(), tensors, prefix })
+    }
+
+    /// A tensor as `f32`, row-major.
+    pub(crate) fn tensor(&self, name: &str, shape: &[usize]) -> Result<Vec<f32>> {
+        let malformed = |reason: String| Error::Malformed { path: self.path.clone(), reason };
+        let name = format!("{}{name}", self.prefix);
+        let view = self
+            .tensors
+            .tensor(&name)
+            .map_err(|_| malformed(format!("it has no tensor {name}")))?;
+        if view.shape() != shape {
+            return Err(malformed(format!(
+                "tensor {name} is of shape {:?}, config.json asks for {shape:?}",
+                view.shape()
+            )));
+        }
+        let bytes = view.data();
+        match view.dtype() {
+            Dtype::F32 => Ok(elements(bytes, f32::from_le_bytes)),
+            Dtype::F16 => Ok(elements(bytes, |b| f16_to_f32(u16::from_le_bytes(b)))),
+            Dtype::BF16 => {
+                Ok(elements(bytes, |b| f32::from_bits(u32::from(u16::from_le_bytes(b)) << 16)))
+            }
+            other => Err(malformed(format!("tensor {name} is of type {other:?}"))),
+        }
+    }
+
+    /// The number of rows of a matrix; `None` for a tensor that is not there.
+    pub(crate) fn rows(&self, name: &str) -> Option<usize> {
+        let view = self.tensors.tensor(&format!("{}{name}", self.prefix)).ok()?;
+        view.shape().first().copied()
+    }
+}
+
+fn elements<const N: usize>(bytes: &[u8], convert: impl Fn([u8; N]) -> f32) -> Vec<f32> {
+    bytes.as_chunks::<N>().0.iter().map(|&chunk| convert(chunk)).collect()
+}
+
+/// IEEE half precision, every value exactly.
+fn f16_to_f32(bits: u16) -> f32 {
+    let sign = if bits & 0x8000 == 0 { 1.0 } else { -1.0 };
+    let exponent = i32::from(bits >> 10 & 0x1f);
+    let fraction = f32::from(bits & 0x3ff);
+    match exponent {
+        0 => sign * fraction * 2f32.powi(-24),
+        0x1f if fraction == 0.0 => sign * f32::INFINITY,
+        0x1f => f32::NAN,
+        _ => sign * (1024.0 + fraction) * 2f32.powi(exponent - 25),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::f16_to_f32;
+
+    #[test]
+    fn halves_convert_exactly() {
+        let table = [
+            (0x0000, 0.0),
+            (0x0001, 5.960_464_5e-8),
+            (0x03ff, 6.097_555e-5),
+            (0x0400, 6.103_515_6e-5),
+            (0x3555, 0.333_251_95),
+            (0x3c00, 1.0),
+            (0xc000, -2.0),
+            (0x7bff, 65504.0),
+            (0xfc00, f32::NEG_INFINITY),
+        ];
+        for (bits, value) in table {
+            assert_eq!(f16_to_f32(bits), value, "{bits:#x}");
+        }
+        assert!(f16_to_f32(0x7e00).is_nan());
+        assert!(f16_to_f32(0x8000).is_sign_negative());
+    }
+}
