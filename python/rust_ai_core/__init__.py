@@ -1,0 +1,67 @@
+r"""From files to answers in one process: parse, chunk, embed, store, search. Rust underneath.
+
+>>> import rust_ai_core as rac
+>>> with rac.open("notes.rac") as database:
+...     notes = database.collection("notes", model="minilm")
+...     report = notes.ingest({
+...         "keys.md": "# Signing keys\n\nReplace the signing keys every ninety days.",
+...         "soup.md": "# Soup\n\nSimmer the lentils for half an hour.",
+...     })
+...     for hit in notes.search("how often do I rotate credentials?", limit=1):
+...         print(f"{hit.source}:{hit.line}")
+keys.md:1
+
+Text goes in by `Collection.ingest` (files and folders) or `Collection.upsert`, ready vectors by
+`upsert` too. Each stage also stands alone: `parse`, `Encoder`, `rust_ai_core.similarity`.
+"""
+
+from rust_ai_core import errors, similarity
+from rust_ai_core._core import (
+    Chunk,
+    Collection,
+    Database,
+    Document,
+    Encoder,
+    Hit,
+    IngestProgress,
+    IngestReport,
+    Record,
+    VerifyReport,
+    __version__,
+    fast_vector_similarity,
+    kernel_backend,
+    open,
+    parse,
+    parse_text,
+    process_embedding,
+    thread_count,
+    verify,
+)
+from rust_ai_core.errors import RacError
+from rust_ai_core.inference import parallel_inference
+
+__all__ = [
+    "Chunk",
+    "Collection",
+    "Database",
+    "Document",
+    "Encoder",
+    "Hit",
+    "IngestProgress",
+    "IngestReport",
+    "RacError",
+    "Record",
+    "VerifyReport",
+    "__version__",
+    "errors",
+    "fast_vector_similarity",
+    "kernel_backend",
+    "open",
+    "parallel_inference",
+    "parse",
+    "parse_text",
+    "process_embedding",
+    "similarity",
+    "thread_count",
+    "verify",
+]

@@ -1,0 +1,133 @@
+"""Run a model over many chunks on all cores."""
+
+from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Set as AbstractSet
+from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
+from os import PathLike
+from typing import Any, TypeAlias, TypeVar, overload
+
+import numpy as np
+import numpy.typing as npt
+
+from rust_ai_core._core import Encoder, thread_count
+from rust_ai_core.errors import ChunkError
+
+FloatArray: TypeAlias = npt.NDArray[np.float32]
+Item = TypeVar("Item")
+Result = TypeVar("Result")
+
+
+@overload
+def parallel_inference(
+    data_chunks: Iterable[str | Iterable[str]], model: str | PathLike[str] | Encoder = "minilm"
+) -> list[FloatArray]: ...
+@overload
+def parallel_inference(
+    data_chunks: Iterable[Item], model: Callable[[Item], Result]
+) -> list[Result]: ...
+def parallel_inference(data_chunks: Iterable[Any], model: Any = "minilm") -> list[Any]:
+    """Run a model over chunks on all cores and return one result a chunk, in the chunks' order.
+
+    With an encoder, every text of every chunk goes into one packed batch and the interpreter's lock
+    is released. Naming a model loads it at each call: to call often, pass an `Encoder`.
+
+    Any other callable is called once a chunk from `thread_count()` threads. That is parallel as
+    far as the callable releases the lock, as NumPy, I/O and this package do. At most two chunks a
+    thread are taken from `data_chunks` ahead of the work, so a generator may be long.
+
+    >>> import rust_ai_core as rac
+    >>> single, pair = rac.parallel_inference(["one text", ["two", "more"]])
+    >>> single.shape, pair.shape
+    ((384,), (2, 384))
+    >>> rac.parallel_inference([[3.0, 4.0], [6.0, 8.0]], model=rac.process_embedding)
+    [5.0, 10.0]
+
+    Args:
+        data_chunks: The chunks, from any iterable. For an encoder each is a string or an iterable
+            of strings; for a callable, whatever it takes.
+        model: A model's name, its folder, a Hugging Face id, an `Encoder`, or a callable.
+
+    Returns:
+        A list. With an encoder, a string gives its vector, float32 of shape `(dimension,)`, and n
+        strings give `(n, dimension)`; the arrays are views of one block of memory. With a
+        callable, whatever it returned.
+
+    Raises:
+        ChunkError: A chunk failed, or is no text for an encoder. Names its index; the cause is
+            attached. Chunks not yet begun are dropped, and no thread outlives the call.
+        ModelError: The model cannot be loaded.
+        TypeError: `data_chunks` is a string or no iterable, or `model` is nothing of the above.
+    """
+    if isinstance(data_chunks, str | bytes):
+        raise TypeError("data_chunks must be an iterable of chunks, not one string: put it in []")
+    if isinstance(model, str | PathLike | Encoder):
+        return _encode_chunks(data_chunks, model)
+    if callable(model):
+        return _call_chunks(data_chunks, model)
+    raise TypeError(
+        "model must be a name, a path, an Encoder or a callable, "
+        f"not {type(model).__name__}: {model!r}"
+    )
+
+
+def _encode_chunks(
+    chunks: Iterable[str | Iterable[str]], model: str | PathLike[str] | Encoder
+) -> list[FloatArray]:
+    texts: list[str] = []
+    places: list[int | slice] = []
+    for index, chunk in enumerate(chunks):
+        if isinstance(chunk, str):
+            places.append(len(texts))
+            texts.append(chunk)
+            continue
+        start = len(texts)
+        try:
+            texts.extend(_strings(chunk))
+        except Exception as error:
+            raise ChunkError(f"chunk {index}: {error}") from error
+        places.append(slice(start, len(texts)))
+    if not places:
+        return []
+    encoder = model if isinstance(model, Encoder) else Encoder(model)
+    vectors = encoder.encode(texts)
+    return [vectors[place] for place in places]
+
+
+def _strings(chunk: Iterable[str]) -> list[str]:
+    # Iterating these would work and mean something else: byte values, keys, no fixed order.
+    if isinstance(chunk, bytes | bytearray | memoryview | Mapping | AbstractSet):
+        raise TypeError(f"expected a string or a sequence of strings, not {type(chunk).__name__}")
+    strings = list(chunk)
+    for position, text in enumerate(strings):
+        if not isinstance(text, str):
+            raise TypeError(f"expected a string at position {position}, not {type(text).__name__}")
+    return strings
+
+
+def _call_chunks(chunks: Iterable[Item], model: Callable[[Item], Result]) -> list[Result]:
+    threads = thread_count()
+    results: dict[int, Result] = {}
+    running: dict[Future[Result], int] = {}
+
+    def collect() -> None:
+        done, _ = wait(running, return_when=FIRST_COMPLETED)
+        # Of several failures in one round, the earliest chunk's is the one to name.
+        for future in sorted(done, key=running.__getitem__):
+            index = running.pop(future)
+            try:
+                results[index] = future.result()
+            except Exception as error:
+                raise ChunkError(f"chunk {index}: {type(error).__name__}: {error}") from error
+
+    pool = ThreadPoolExecutor(threads, thread_name_prefix="parallel_inference")
+    try:
+        for index, chunk in enumerate(chunks):
+            running[pool.submit(model, chunk)] = index
+            if len(running) >= 2 * threads:
+                collect()
+        while running:
+            collect()
+    finally:
+        # Also on Ctrl-C: what has not begun is dropped, what runs is waited for.
+        pool.shutdown(wait=True, cancel_futures=True)
+    return [results[index] for index in range(len(results))]
