@@ -1,0 +1,73 @@
+//! Little-endian numbers and length-prefixed text, out of bytes that nobody vouches for.
+
+use crate::error::{Error, Result};
+
+/// Reads from the front of a slice; every method returns `None` at the end of the bytes.
+pub(crate) struct Reader<'a> {
+    bytes: &'a [u8],
+    position: usize,
+}
+
+impl<'a> Reader<'a> {
+    pub(crate) fn new(bytes: &'a [u8]) -> Self {
+        Self { bytes, position: 0 }
+    }
+
+    /// Bytes read so far.
+    pub(crate) fn position(&self) -> usize {
+        self.position
+    }
+
+    pub(crate) fn remaining(&self) -> usize {
+        self.bytes.len() - self.position
+    }
+
+    pub(crate) fn take(&mut self, length: usize) -> Option<&'a [u8]> {
+        let end = self.position.checked_add(length)?;
+        let taken = self.bytes.get(self.position..end)?;
+        self.position = end;
+        Some(taken)
+    }
+
+    pub(crate) fn array<const N: usize>(&mut self) -> Option<[u8; N]> {
+        self.take(N)?.try_into().ok()
+    }
+
+    pub(crate) fn u8(&mut self) -> Option<u8> {
+        self.array().map(u8::from_le_bytes)
+    }
+
+    pub(crate) fn u32(&mut self) -> Option<u32> {
+        self.array().map(u32::from_le_bytes)
+    }
+
+    pub(crate) fn u64(&mut self) -> Option<u64> {
+        self.array().map(u64::from_le_bytes)
+    }
+
+    pub(crate) fn i64(&mut self) -> Option<i64> {
+        self.array().map(i64::from_le_bytes)
+    }
+
+    /// A length and so many bytes of UTF-8.
+    pub(crate) fn text(&mut self) -> Option<&'a str> {
+        let length = self.u32()?;
+        std::str::from_utf8(self.take(length as usize)?).ok()
+    }
+}
+
+/// Appends a length and the text.
+///
+/// # Errors
+/// `InvalidArgument` for a text whose length does not fit 32 bits.
+pub(crate) fn put_text(out: &mut Vec<u8>, text: &str) -> Result<()> {
+    let length = u32::try_from(text.len()).map_err(|_| {
+        Error::InvalidArgument(format!(
+            "a text of {} bytes is too long: 4 GiB is the limit",
+            text.len()
+        ))
+    })?;
+    out.extend_from_slice(&length.to_le_bytes());
+    out.extend_from_slice(text.as_bytes());
+    Ok(())
+}

@@ -1,0 +1,455 @@
+//! The handle to a database: one directory, one writer.
+
+use std::collections::BTreeMap;
+use std::fs::{self, File, OpenOptions, TryLockError};
+use std::io::{ErrorKind, Read, Write};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+
+use parking_lot::Mutex;
+
+use crate::collection::{Collection, CollectionStats};
+use crate::error::{Error, Result};
+use crate::files::{sync_directory, unfinished_path, write_atomically};
+use crate::flusher::Flusher;
+use crate::format::{
+    COLLECTIONS_FOLDER, DATABASE_MAGIC, DROPPED_PREFIX, FORMAT_FILE, FORMAT_FILE_BYTES,
+    FORMAT_VERSION, LOCK_FILE, MAX_NAME_BYTES, NEW_PREFIX,
+};
+use crate::schema::Schema;
+use crate::store::{Commitment, Store, file_names};
+
+/// When a write counts as done.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Durability {
+    /// Once it is on the medium: survives a power failure.
+    #[default]
+    Sync,
+    /// Once the operating system has it: survives the end of the process, by whatever cause. It
+    /// reaches the medium within [`Options::flush_interval`].
+    Batch,
+}
+
+/// How to open a database.
+#[derive(Clone, Debug)]
+pub struct Options {
+    /// When a write counts as done.
+    pub durability: Durability,
+    /// The longest that a batch-durable write stays off the medium, the flush itself apart.
+    pub flush_interval: Duration,
+    /// A log is compacted once its dead bytes exceed its live ones by more than this many.
+    pub compaction_slack: u64,
+}
+
+impl Default for Options {
+    fn default() -> Self {
+        Self {
+            durability: Durability::Sync,
+            flush_interval: Duration::from_millis(200),
+            compaction_slack: 64 << 20,
+        }
+    }
+}
+
+/// A torn tail that was cut off: an unfinished write that nobody had been told was done.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Recovery {
+    /// The collection.
+    pub collection: String,
+    /// Where its log ended well.
+    pub offset: u64,
+    /// How many bytes behind that were cut off.
+    pub bytes_cut: u64,
+}
+
+/// What a database takes.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct DatabaseStats {
+    /// Each collection, by name.
+    pub collections: Vec<(String, CollectionStats)>,
+    /// Bytes of all logs.
+    pub file_bytes: u64,
+    /// An estimate of the memory in use.
+    pub memory_bytes: u64,
+}
+
+/// An open database. Clones are cheap and all speak to the same one; it closes with
+/// [`Database::close`] or with the last handle to it or to one of its collections.
+///
+/// A collection is read into memory when it is first asked for, so a damaged one leaves the
+/// others usable.
+#[derive(Clone)]
+pub struct Database {
+    shared: Arc<Shared>,
+}
+
+/// What all handles share.
+pub(crate) struct Shared {
+    path: PathBuf,
+    commitment: Commitment,
+    compaction_slack: u64,
+    /// Every collection by name, those in use with their store; `None` once closed. Held while a
+    /// collection is read, created or dropped.
+    collections: Mutex<Option<BTreeMap<String, Option<Arc<Store>>>>>,
+    recovered: Mutex<Vec<Recovery>>,
+    /// Holds the operating system's lock; `None` once closed.
+    lock: Mutex<Option<File>>,
+}
+
+impl Database {
+    /// Opens a database, and creates it where there is nothing, or an empty folder.
+    ///
+    /// # Errors
+    /// `NotADatabase` for a file, or a folder with something else in it, which is left alone;
+    /// `Version` for one of a newer release; `Locked` while another handle or process has it
+    /// open; `Io` where the operating system refuses.
+    pub fn open(path: impl AsRef<Path>, options: &Options) -> Result<Self> {
+        let path = path.as_ref();
+        prepare_folder(path)?;
+        let lock = take_lock(path)?;
+        if !is_initialized(path)? {
+            write_atomically(&path.join(FORMAT_FILE), &format_file())?;
+        }
+        let folder = path.join(COLLECTIONS_FOLDER);
+        if folder.exists() {
+            remove_leftovers(&folder)?;
+        } else {
+            fs::create_dir(&folder).map_err(Error::io(&folder, "create"))?;
+            sync_directory(path)?;
+        }
+        let names = collection_names(&folder)?;
+        let commitment = match options.durability {
+            Durability::Sync => Commitment::Sync,
+            Durability::Batch => Commitment::Batch(Arc::new(
+                Flusher::start(options.flush_interval)
+                    .map_err(Error::io(path, "start the flushing thread of"))?,
+            )),
+        };
+        Ok(Self {
+            shared: Arc::new(Shared {
+                path: path.to_owned(),
+                commitment,
+                compaction_slack: options.compaction_slack,
+                collections: Mutex::new(Some(names.into_iter().map(|n| (n, None)).collect())),
+                recovered: Mutex::default(),
+                lock: Mutex::new(Some(lock)),
+            }),
+        })
+    }
+
+    /// The folder it was opened with.
+    pub fn path(&self) -> &Path {
+        &self.shared.path
+    }
+
+    /// A collection. With a schema it is created where it is missing.
+    ///
+    /// # Errors
+    /// `NotFound` for a missing one without a schema, `SchemaMismatch` for one with another
+    /// schema, `InvalidName`, `Corrupt` for one that is damaged, `Io`, `Closed`.
+    pub fn collection(&self, name: &str, schema: Option<Schema>) -> Result<Collection> {
+        check_name(name)?;
+        if let Some(schema) = &schema {
+            schema.validate()?;
+        }
+        let store = self.shared.store(name, schema.as_ref())?;
+        if let Some(requested) = schema
+            && requested != *store.schema()
+        {
+            return Err(Error::SchemaMismatch {
+                name: name.to_owned(),
+                existing: Box::new(store.schema().clone()),
+                requested: Box::new(requested),
+            });
+        }
+        Ok(Collection::new(store, self.shared.clone()))
+    }
+
+    /// The names of all collections, sorted.
+    pub fn collections(&self) -> Result<Vec<String>> {
+        let collections = self.shared.collections.lock();
+        Ok(collections.as_ref().ok_or(Error::Closed)?.keys().cloned().collect())
+    }
+
+    /// Deletes a collection and all its records. Handles to it say `NotFound` from then on.
+    ///
+    /// # Errors
+    /// `NotFound`, `Io`, `Closed`.
+    pub fn drop_collection(&self, name: &str) -> Result<()> {
+        check_name(name)?;
+        self.shared.drop_collection(name)
+    }
+
+    /// Returns once everything written so far, to any collection, is on the medium.
+    ///
+    /// # Errors
+    /// `Io` or `Poisoned` where the operating system could not write it, `Closed`.
+    pub fn flush(&self) -> Result<()> {
+        let stores: Vec<_> = {
+            let collections = self.shared.collections.lock();
+            collections.as_ref().ok_or(Error::Closed)?.values().flatten().cloned().collect()
+        };
+        stores.iter().try_for_each(|store| store.flush())
+    }
+
+    /// Flushes and closes. Every later call on any handle says `Closed`; closing again does
+    /// nothing. Dropping the last handle closes too, but has nobody to tell of an error.
+    ///
+    /// # Errors
+    /// `Io` or `Poisoned` where something could not be written; it is closed all the same.
+    pub fn close(&self) -> Result<()> {
+        self.shared.close()
+    }
+
+    /// The torn tails that were cut off, of the collections in use so far.
+    pub fn recovered(&self) -> Vec<Recovery> {
+        self.shared.recovered.lock().clone()
+    }
+
+    /// What the database takes. Reads every collection into memory.
+    ///
+    /// # Errors
+    /// `Corrupt` for a damaged collection, `Io`, `Closed`.
+    pub fn stats(&self) -> Result<DatabaseStats> {
+        let mut stats = DatabaseStats { collections: Vec::new(), file_bytes: 0, memory_bytes: 0 };
+        for name in self.collections()? {
+            let collection = self.shared.store(&name, None)?.stats()?;
+            stats.file_bytes += collection.file_bytes;
+            stats.memory_bytes += collection.memory_bytes;
+            stats.collections.push((name, collection));
+        }
+        Ok(stats)
+    }
+}
+
+impl Shared {
+    fn folder(&self) -> PathBuf {
+        self.path.join(COLLECTIONS_FOLDER)
+    }
+
+    fn store(&self, name: &str, schema: Option<&Schema>) -> Result<Arc<Store>> {
+        let mut collections = self.collections.lock();
+        let collections = collections.as_mut().ok_or(Error::Closed)?;
+        if let Some(Some(store)) = collections.get(name) {
+            return Ok(store.clone());
+        }
+        if !collections.contains_key(name) {
+            let schema = schema.ok_or_else(|| Error::NotFound { name: name.to_owned() })?;
+            create_collection(&self.folder(), name, schema)?;
+            collections.insert(name.to_owned(), None);
+        }
+        let (store, torn) = Store::open(
+            name,
+            self.folder().join(name),
+            self.commitment.clone(),
+            self.compaction_slack,
+        )?;
+        if let Some((offset, bytes_cut)) = torn {
+            let collection = name.to_owned();
+            self.recovered.lock().push(Recovery { collection, offset, bytes_cut });
+        }
+        let store = Arc::new(store);
+        collections.insert(name.to_owned(), Some(store.clone()));
+        Ok(store)
+    }
+
+    fn drop_collection(&self, name: &str) -> Result<()> {
+        let mut collections = self.collections.lock();
+        let collections = collections.as_mut().ok_or(Error::Closed)?;
+        let Some(store) = collections.get(name) else {
+            return Err(Error::NotFound { name: name.to_owned() });
+        };
+        let folder = self.folder();
+        let (live, dropped) = (folder.join(name), folder.join(format!("{DROPPED_PREFIX}{name}")));
+        if dropped.exists() {
+            remove_folder(&dropped)?;
+        }
+        fs::rename(&live, &dropped).map_err(Error::io(&live, "rename"))?;
+        if let Some(store) = store {
+            store.abandon();
+        }
+        collections.remove(name);
+        // The collection is gone from here on; what an error leaves is removed at the next opening.
+        sync_directory(&folder)?;
+        remove_folder(&dropped)
+    }
+
+    fn close(&self) -> Result<()> {
+        let Some(collections) = self.collections.lock().take() else {
+            return Ok(());
+        };
+        let mut outcome = Ok(());
+        for store in collections.into_values().flatten() {
+            outcome = outcome.and(store.close());
+        }
+        if let Commitment::Batch(flusher) = &self.commitment {
+            flusher.stop();
+        }
+        // Dropping the file gives the lock back.
+        *self.lock.lock() = None;
+        outcome
+    }
+}
+
+impl Drop for Shared {
+    fn drop(&mut self) {
+        let _ = self.close();
+    }
+}
+
+/// Creates the folder where there is nothing.
+fn prepare_folder(path: &Path) -> Result<()> {
+    match fs::metadata(path) {
+        Ok(metadata) if metadata.is_dir() => {
+            // Before the lock file is created, so that a foreign folder stays untouched.
+            is_initialized(path).map(drop)
+        }
+        Ok(_) => Err(Error::NotADatabase {
+            path: path.to_owned(),
+            reason: "it is a file, and a database is a folder",
+        }),
+        Err(error) if error.kind() == ErrorKind::NotFound => {
+            fs::create_dir_all(path).map_err(Error::io(path, "create"))?;
+            path.parent()
+                .filter(|parent| !parent.as_os_str().is_empty())
+                .map_or(Ok(()), sync_directory)
+        }
+        Err(error) => Err(Error::io(path, "look at")(error)),
+    }
+}
+
+/// Whether the folder is a database that this build reads; false for one that has yet to become
+/// one.
+fn is_initialized(path: &Path) -> Result<bool> {
+    if read_format_file(&path.join(FORMAT_FILE))? {
+        return Ok(true);
+    }
+    let unfinished = unfinished_path(Path::new(FORMAT_FILE));
+    let foreign = |name: &String| Path::new(name) != unfinished && name != LOCK_FILE;
+    if file_names(path)?.iter().any(foreign) {
+        return Err(Error::NotADatabase {
+            path: path.to_owned(),
+            reason: "the folder is not empty and has no file FORMAT",
+        });
+    }
+    Ok(false)
+}
+
+fn format_file() -> Vec<u8> {
+    let mut content = DATABASE_MAGIC.to_vec();
+    content.extend_from_slice(&FORMAT_VERSION.to_le_bytes());
+    content.extend_from_slice(&crc32fast::hash(&content).to_le_bytes());
+    content
+}
+
+/// Whether there is such a file; an error if it is not one that this build can read.
+pub(crate) fn read_format_file(path: &Path) -> Result<bool> {
+    let mut content = Vec::new();
+    match File::open(path) {
+        Ok(file) => file
+            .take(FORMAT_FILE_BYTES as u64 + 1)
+            .read_to_end(&mut content)
+            .map_err(Error::io(path, "read"))?,
+        Err(error) if error.kind() == ErrorKind::NotFound => return Ok(false),
+        Err(error) => return Err(Error::io(path, "open")(error)),
+    };
+    if !content.starts_with(&DATABASE_MAGIC) {
+        let folder = path.parent().unwrap_or(path);
+        let reason = "its file FORMAT is somebody else's";
+        return Err(Error::NotADatabase { path: folder.to_owned(), reason });
+    }
+    let corrupt = |reason: &str| Error::Corrupt {
+        path: path.to_owned(),
+        offset: 0,
+        reason: reason.to_owned(),
+    };
+    let version = content
+        .get(DATABASE_MAGIC.len()..)
+        .and_then(|rest| rest.first_chunk())
+        .map(|bytes| u32::from_le_bytes(*bytes))
+        .ok_or_else(|| corrupt("the file ends too early"))?;
+    if version > FORMAT_VERSION {
+        return Err(Error::Version {
+            path: path.to_owned(),
+            found: version,
+            supported: FORMAT_VERSION,
+        });
+    }
+    if content != format_file() {
+        return Err(corrupt("the checksum does not match"));
+    }
+    Ok(true)
+}
+
+/// Locks the database against other writers, until the returned file is dropped.
+fn take_lock(path: &Path) -> Result<File> {
+    let lock_path = path.join(LOCK_FILE);
+    let mut file = OpenOptions::new()
+        .read(true)
+        .write(true)
+        .create(true)
+        .truncate(false)
+        .open(&lock_path)
+        .map_err(Error::io(&lock_path, "open"))?;
+    match file.try_lock() {
+        Ok(()) => {}
+        Err(TryLockError::WouldBlock) => {
+            let mut pid = String::new();
+            // The holder may be writing its number right now: then nobody is named.
+            let _ = file.take(32).read_to_string(&mut pid);
+            return Err(Error::Locked { path: path.to_owned(), pid: pid.trim().parse().ok() });
+        }
+        Err(TryLockError::Error(error)) => return Err(Error::io(&lock_path, "lock")(error)),
+    }
+    file.set_len(0)
+        .and_then(|()| writeln!(file, "{}", std::process::id()))
+        .map_err(Error::io(&lock_path, "write to"))?;
+    Ok(file)
+}
+
+/// The folder gets its name when it is complete and flushed.
+fn create_collection(folder: &Path, name: &str, schema: &Schema) -> Result<()> {
+    let new = folder.join(format!("{NEW_PREFIX}{name}"));
+    if new.exists() {
+        remove_folder(&new)?;
+    }
+    fs::create_dir(&new).map_err(Error::io(&new, "create"))?;
+    Store::create(&new, schema)?;
+    let complete = folder.join(name);
+    fs::rename(&new, &complete).map_err(Error::io(&complete, "rename a folder to"))?;
+    sync_directory(folder)
+}
+
+/// The folders that are collections.
+pub(crate) fn collection_names(folder: &Path) -> Result<Vec<String>> {
+    let mut names = file_names(folder)?;
+    names.retain(|name| check_name(name).is_ok() && folder.join(name).is_dir());
+    Ok(names)
+}
+
+/// What an interrupted creation or deletion left.
+fn remove_leftovers(folder: &Path) -> Result<()> {
+    for name in file_names(folder)? {
+        if name.starts_with(NEW_PREFIX) || name.starts_with(DROPPED_PREFIX) {
+            remove_folder(&folder.join(name))?;
+        }
+    }
+    Ok(())
+}
+
+fn remove_folder(folder: &Path) -> Result<()> {
+    fs::remove_dir_all(folder).map_err(Error::io(folder, "remove"))
+}
+
+fn check_name(name: &str) -> Result<()> {
+    let allowed = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'.' | b'-');
+    if (1..=MAX_NAME_BYTES).contains(&name.len())
+        && name.bytes().all(allowed)
+        && !name.starts_with('.')
+    {
+        Ok(())
+    } else {
+        Err(Error::InvalidName { name: name.to_owned() })
+    }
+}

@@ -1,0 +1,116 @@
+//! The few file operations whose order and durability matter.
+
+use std::fs::{self, File};
+use std::io::{self, ErrorKind, Write};
+#[cfg(unix)]
+use std::os::unix::fs::FileExt;
+#[cfg(windows)]
+use std::os::windows::fs::FileExt;
+use std::path::{Path, PathBuf};
+
+use crate::error::{Error, Result};
+use crate::format::UNFINISHED_SUFFIX;
+
+/// Makes creations, renames and removals inside `folder` survive a power failure.
+#[cfg(unix)]
+pub(crate) fn sync_directory(folder: &Path) -> Result<()> {
+    File::open(folder)
+        .and_then(|handle| handle.sync_all())
+        .map_err(Error::io(folder, "flush the folder"))
+}
+
+/// Windows gives no way to flush a folder; its journal orders the renames.
+#[cfg(not(unix))]
+pub(crate) fn sync_directory(_folder: &Path) -> Result<()> {
+    Ok(())
+}
+
+/// What a file is called until it is complete.
+pub(crate) fn unfinished_path(path: &Path) -> PathBuf {
+    let mut name = path.as_os_str().to_owned();
+    name.push(UNFINISHED_SUFFIX);
+    name.into()
+}
+
+/// Creates or replaces a small file: after a crash it has the old content or the new one.
+pub(crate) fn write_atomically(path: &Path, content: &[u8]) -> Result<()> {
+    let unfinished = unfinished_path(path);
+    let mut file = File::create(&unfinished).map_err(Error::io(&unfinished, "create"))?;
+    file.write_all(content)
+        .and_then(|()| file.sync_all())
+        .map_err(Error::io(&unfinished, "write to"))?;
+    fs::rename(&unfinished, path).map_err(Error::io(path, "rename a file to"))?;
+    match path.parent() {
+        Some(folder) => sync_directory(folder),
+        None => Ok(()),
+    }
+}
+
+/// Fills `buffer` from `offset` on.
+///
+/// # Errors
+/// `UnexpectedEof` where the file ends first.
+pub(crate) fn read_exact_at(file: &File, mut buffer: &mut [u8], mut offset: u64) -> io::Result<()> {
+    while !buffer.is_empty() {
+        match read_at(file, buffer, offset) {
+            Ok(0) => return Err(ErrorKind::UnexpectedEof.into()),
+            Ok(read) => {
+                buffer = &mut buffer[read..];
+                offset += read as u64;
+            }
+            Err(error) if error.kind() == ErrorKind::Interrupted => {}
+            Err(error) => return Err(error),
+        }
+    }
+    Ok(())
+}
+
+/// Writes all of `bytes` from `offset` on.
+pub(crate) fn write_all_at(file: &File, mut bytes: &[u8], mut offset: u64) -> io::Result<()> {
+    while !bytes.is_empty() {
+        match write_at(file, bytes, offset) {
+            Ok(0) => return Err(ErrorKind::WriteZero.into()),
+            Ok(written) => {
+                bytes = &bytes[written..];
+                offset += written as u64;
+            }
+            Err(error) if error.kind() == ErrorKind::Interrupted => {}
+            Err(error) => return Err(error),
+        }
+    }
+    Ok(())
+}
+
+/// Reads a file front to back by offset, so that nobody else's cursor moves.
+pub(crate) struct Sequential<'a> {
+    pub(crate) file: &'a File,
+    pub(crate) offset: u64,
+}
+
+impl io::Read for Sequential<'_> {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        let read = read_at(self.file, buffer, self.offset)?;
+        self.offset += read as u64;
+        Ok(read)
+    }
+}
+
+#[cfg(unix)]
+fn read_at(file: &File, buffer: &mut [u8], offset: u64) -> io::Result<usize> {
+    file.read_at(buffer, offset)
+}
+
+#[cfg(windows)]
+fn read_at(file: &File, buffer: &mut [u8], offset: u64) -> io::Result<usize> {
+    file.seek_read(buffer, offset)
+}
+
+#[cfg(unix)]
+fn write_at(file: &File, bytes: &[u8], offset: u64) -> io::Result<usize> {
+    file.write_at(bytes, offset)
+}
+
+#[cfg(windows)]
+fn write_at(file: &File, bytes: &[u8], offset: u64) -> io::Result<usize> {
+    file.seek_write(bytes, offset)
+}

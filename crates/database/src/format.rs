@@ -1,0 +1,105 @@
+//! Every constant of the on-disk format, in one place.
+//!
+//! `docs/file-format.md` describes the same numbers in words and tables, and a test compares the
+//! two. All integers on disk are little-endian.
+
+/// First bytes of the file `FORMAT`.
+pub const DATABASE_MAGIC: [u8; 8] = *b"RACDB\r\n\x1a";
+
+/// First bytes of every collection log.
+pub const LOG_MAGIC: [u8; 8] = *b"RACLOG\r\n";
+
+/// The format this build writes, and the newest that it reads.
+pub const FORMAT_VERSION: u32 = 1;
+
+/// Size of the file `FORMAT`: magic, version, checksum.
+pub const FORMAT_FILE_BYTES: usize = 16;
+
+/// Size of a log header before the model's name and fingerprint.
+pub const LOG_HEADER_FIXED_BYTES: usize = 48;
+
+/// Longest model name, and longest model fingerprint, in bytes of UTF-8.
+pub const MAX_MODEL_TEXT_BYTES: usize = 4096;
+
+/// Size of a frame header.
+pub const FRAME_HEADER_BYTES: usize = 40;
+
+/// Frames start at multiples of this offset; the gap is filled with zeros.
+pub const FRAME_ALIGNMENT: usize = 8;
+
+/// Frame kind: one atomic transaction.
+pub const FRAME_TRANSACTION: u32 = 1;
+
+/// Frame kind: an empty frame that says "everything before me is on the medium". Written when a
+/// database is closed and at the end of a compaction.
+pub const FRAME_SEAL: u32 = 2;
+
+/// Size of the four counts with which a transaction payload starts.
+pub const TRANSACTION_COUNTS_BYTES: usize = 16;
+
+/// Id tag: a signed 64-bit integer.
+pub const ID_INTEGER: u8 = 0;
+
+/// Id tag: UTF-8 text.
+pub const ID_TEXT: u8 = 1;
+
+/// Record flag: a text follows.
+pub const RECORD_HAS_TEXT: u8 = 1;
+
+/// Record flag: metadata follow, as JSON text.
+pub const RECORD_HAS_METADATA: u8 = 2;
+
+/// Record flag: a place follows.
+pub const RECORD_HAS_PLACE: u8 = 4;
+
+/// Document tag: the entry is removed.
+pub const DOCUMENT_REMOVED: u8 = 0;
+
+/// Document tag: the entry is set.
+pub const DOCUMENT_SET: u8 = 1;
+
+/// Size of a document's content fingerprint.
+pub const DOCUMENT_FINGERPRINT_BYTES: usize = 32;
+
+/// Metric code: cosine similarity.
+pub const METRIC_COSINE: u8 = 1;
+
+/// Metric code: dot product.
+pub const METRIC_DOT: u8 = 2;
+
+/// Metric code: squared Euclidean distance.
+pub const METRIC_L2: u8 = 3;
+
+/// Largest dimension of a collection.
+pub const MAX_DIMENSION: usize = 65_536;
+
+/// Deepest nesting of metadata. The JSON reader gives up at 128, so what is written must stay
+/// below that or it could never be read again.
+pub const MAX_METADATA_DEPTH: usize = 100;
+
+/// Longest collection name, in bytes.
+pub const MAX_NAME_BYTES: usize = 128;
+
+/// Digits of the generation in a log's file name, padded with zeros; more where needed.
+pub const GENERATION_DIGITS: usize = 6;
+
+/// The file that marks a directory as a database.
+pub const FORMAT_FILE: &str = "FORMAT";
+
+/// The file that the writing process holds locked.
+pub const LOCK_FILE: &str = "LOCK";
+
+/// The folder that holds one folder a collection.
+pub const COLLECTIONS_FOLDER: &str = "collections";
+
+/// How a log's file name ends.
+pub const LOG_SUFFIX: &str = ".log";
+
+/// How the name of a file that is still being written ends.
+pub const UNFINISHED_SUFFIX: &str = ".tmp";
+
+/// How the name of a collection folder that is being created starts.
+pub const NEW_PREFIX: &str = ".new-";
+
+/// How the name of a collection folder that is being deleted starts.
+pub const DROPPED_PREFIX: &str = ".dropped-";

@@ -1,0 +1,232 @@
+//! One log file: its header, and positioned reads and writes.
+
+use std::fs::{self, File, OpenOptions};
+use std::hash::{BuildHasher, RandomState};
+use std::io::{self, ErrorKind};
+use std::path::{Path, PathBuf};
+
+use crate::bytes::Reader;
+use crate::error::{Error, Result};
+use crate::files::{read_exact_at, unfinished_path, write_all_at};
+use crate::format::{
+    FORMAT_VERSION, FRAME_ALIGNMENT, LOG_HEADER_FIXED_BYTES, LOG_MAGIC, MAX_MODEL_TEXT_BYTES,
+    METRIC_COSINE, METRIC_DOT, METRIC_L2,
+};
+use crate::records::TextLocation;
+use crate::schema::{Metric, Model, Schema};
+
+/// An open log. Shared by readers, who keep it readable after a compaction has replaced it.
+pub(crate) struct LogFile {
+    pub(crate) path: PathBuf,
+    pub(crate) generation: u64,
+    /// Makes this file's frame checksums unlike any other's, so that old disk blocks and logs
+    /// stored inside records are never taken for frames.
+    pub(crate) salt: u64,
+    /// Where the first frame starts.
+    pub(crate) first_frame: u64,
+    pub(crate) file: File,
+}
+
+impl LogFile {
+    /// Creates a log of no frames under an unfinished name. The caller flushes and publishes it.
+    pub(crate) fn create(path: PathBuf, generation: u64, schema: &Schema) -> Result<Self> {
+        let unfinished = unfinished_path(&path);
+        let file = OpenOptions::new()
+            .read(true)
+            .write(true)
+            .create(true)
+            .truncate(true)
+            .open(&unfinished)
+            .map_err(Error::io(&unfinished, "create"))?;
+        // The standard library seeds each `RandomState` differently: a random number without a
+        // dependency.
+        let salt = RandomState::new().hash_one(generation);
+        let header = encode_header(generation, salt, schema);
+        write_all_at(&file, &header, 0).map_err(Error::io(&unfinished, "write to"))?;
+        Ok(Self { path, generation, salt, first_frame: header.len() as u64, file })
+    }
+
+    pub(crate) fn flush(&self) -> Result<()> {
+        self.file.sync_all().map_err(Error::io(&self.path, "flush"))
+    }
+
+    /// Gives a created and flushed log its name. The caller flushes the folder.
+    pub(crate) fn publish(&self) -> Result<()> {
+        fs::rename(unfinished_path(&self.path), &self.path)
+            .map_err(Error::io(&self.path, "rename a file to"))
+    }
+
+    /// Removes a created log that will not be published. Where this fails, the next opening of
+    /// the collection removes it.
+    pub(crate) fn discard(&self) {
+        let _ = fs::remove_file(unfinished_path(&self.path));
+    }
+
+    /// Opens a log and reads its header.
+    ///
+    /// # Errors
+    /// `Corrupt` or `Version` for a header that cannot be used, `Io` where reading fails.
+    pub(crate) fn open(path: &Path, writable: bool) -> Result<(Self, Schema)> {
+        let file = OpenOptions::new()
+            .read(true)
+            .write(writable)
+            .open(path)
+            .map_err(Error::io(path, "open"))?;
+        let header = read_header(path, &file)?;
+        let log = Self {
+            path: path.to_owned(),
+            generation: header.generation,
+            salt: header.salt,
+            first_frame: header.bytes,
+            file,
+        };
+        Ok((log, header.schema))
+    }
+
+    pub(crate) fn length(&self) -> Result<u64> {
+        self.file
+            .metadata()
+            .map(|metadata| metadata.len())
+            .map_err(Error::io(&self.path, "find the size of"))
+    }
+
+    /// Reads bytes that are known to be there.
+    pub(crate) fn read(&self, offset: u64, length: usize) -> Result<Vec<u8>> {
+        let mut bytes = vec![0; length];
+        read_exact_at(&self.file, &mut bytes, offset)
+            .map_err(|error| read_error(&self.path, offset, error))?;
+        Ok(bytes)
+    }
+
+    /// Reads a text back.
+    ///
+    /// # Errors
+    /// `Corrupt` where it is no longer what was written.
+    pub(crate) fn read_text(&self, location: TextLocation) -> Result<String> {
+        let bytes = self.read(location.offset, location.length as usize)?;
+        if crc32fast::hash(&bytes) != location.checksum {
+            return Err(self.corrupt(location.offset, "a record's text changed on the medium"));
+        }
+        String::from_utf8(bytes)
+            .map_err(|_| self.corrupt(location.offset, "a record's text is not UTF-8"))
+    }
+
+    pub(crate) fn corrupt(&self, offset: u64, reason: impl Into<String>) -> Error {
+        corrupt(&self.path, offset, reason)
+    }
+}
+
+fn corrupt(path: &Path, offset: u64, reason: impl Into<String>) -> Error {
+    Error::Corrupt { path: path.to_owned(), offset, reason: reason.into() }
+}
+
+struct Header {
+    generation: u64,
+    salt: u64,
+    bytes: u64,
+    schema: Schema,
+}
+
+fn encode_header(generation: u64, salt: u64, schema: &Schema) -> Vec<u8> {
+    let (name, fingerprint) =
+        schema.model.as_ref().map_or(("", ""), |model| (&model.name, &model.fingerprint));
+    let bytes = header_bytes(name.len(), fingerprint.len());
+    let metric = match schema.metric {
+        Metric::Cosine => METRIC_COSINE,
+        Metric::Dot => METRIC_DOT,
+        Metric::L2 => METRIC_L2,
+    };
+    let mut header = Vec::with_capacity(bytes);
+    header.extend_from_slice(&LOG_MAGIC);
+    header.extend_from_slice(&FORMAT_VERSION.to_le_bytes());
+    header.extend_from_slice(&(bytes as u32).to_le_bytes());
+    header.extend_from_slice(&generation.to_le_bytes());
+    header.extend_from_slice(&salt.to_le_bytes());
+    header.extend_from_slice(&(schema.dimension as u32).to_le_bytes());
+    header.extend_from_slice(&[metric, u8::from(schema.model.is_some()), 0, 0]);
+    header.extend_from_slice(&(name.len() as u32).to_le_bytes());
+    header.extend_from_slice(&(fingerprint.len() as u32).to_le_bytes());
+    header.extend_from_slice(name.as_bytes());
+    header.extend_from_slice(fingerprint.as_bytes());
+    header.resize(bytes - 4, 0);
+    header.extend_from_slice(&crc32fast::hash(&header).to_le_bytes());
+    header
+}
+
+/// The fixed part, both texts and the checksum, rounded up so that frames are aligned.
+fn header_bytes(name: usize, fingerprint: usize) -> usize {
+    (LOG_HEADER_FIXED_BYTES + name + fingerprint + 4).next_multiple_of(FRAME_ALIGNMENT)
+}
+
+fn read_header(path: &Path, file: &File) -> Result<Header> {
+    let mut fixed = [0; LOG_HEADER_FIXED_BYTES];
+    read_exact_at(file, &mut fixed, 0).map_err(|error| read_error(path, 0, error))?;
+    if fixed[..8] != LOG_MAGIC {
+        return Err(corrupt(path, 0, "this is not a collection log"));
+    }
+    let version = u32::from_le_bytes([fixed[8], fixed[9], fixed[10], fixed[11]]);
+    if version > FORMAT_VERSION {
+        return Err(Error::Version {
+            path: path.to_owned(),
+            found: version,
+            supported: FORMAT_VERSION,
+        });
+    }
+    let bytes = u32::from_le_bytes([fixed[12], fixed[13], fixed[14], fixed[15]]) as usize;
+    if !(header_bytes(0, 0)..=header_bytes(MAX_MODEL_TEXT_BYTES, MAX_MODEL_TEXT_BYTES))
+        .contains(&bytes)
+    {
+        return Err(corrupt(path, 12, "the header's length is impossible"));
+    }
+    let mut header = vec![0; bytes];
+    read_exact_at(file, &mut header, 0).map_err(|error| read_error(path, 0, error))?;
+    let (content, checksum) = header.split_at(bytes - 4);
+    if crc32fast::hash(content).to_le_bytes() != checksum {
+        return Err(corrupt(path, 0, "the header's checksum does not match"));
+    }
+    parse_header(content)
+        .filter(|header| version == FORMAT_VERSION && header.schema.validate().is_ok())
+        .ok_or_else(|| {
+            corrupt(path, 0, "the header's checksum matches but its content is impossible")
+        })
+}
+
+/// A file that ends too early was shortened behind our back.
+fn read_error(path: &Path, offset: u64, error: io::Error) -> Error {
+    match error.kind() {
+        ErrorKind::UnexpectedEof => corrupt(path, offset, "the file ends too early"),
+        _ => Error::io(path, "read")(error),
+    }
+}
+
+fn parse_header(content: &[u8]) -> Option<Header> {
+    let mut reader = Reader::new(content);
+    reader.take(LOG_MAGIC.len())?;
+    reader.u32()?;
+    let bytes = reader.u32()?;
+    let generation = reader.u64()?;
+    let salt = reader.u64()?;
+    let dimension = reader.u32()? as usize;
+    let [metric, has_model, 0, 0] = reader.array()? else {
+        return None;
+    };
+    let name_bytes = reader.u32()? as usize;
+    let fingerprint_bytes = reader.u32()? as usize;
+    let name = String::from_utf8(reader.take(name_bytes)?.to_vec()).ok()?;
+    let fingerprint = String::from_utf8(reader.take(fingerprint_bytes)?.to_vec()).ok()?;
+    let schema = Schema {
+        dimension,
+        metric: match metric {
+            METRIC_COSINE => Metric::Cosine,
+            METRIC_DOT => Metric::Dot,
+            METRIC_L2 => Metric::L2,
+            _ => return None,
+        },
+        model: match has_model {
+            0 if name.is_empty() && fingerprint.is_empty() => None,
+            1 => Some(Model { name, fingerprint }),
+            _ => return None,
+        },
+    };
+    Some(Header { generation, salt, bytes: u64::from(bytes), schema })
+}

@@ -1,0 +1,90 @@
+//! Everything about the records but their vectors and texts, by slot.
+//!
+//! Kept in blocks that clones share, for the same reason as in [`crate::vectors`].
+
+use std::sync::Arc;
+
+use serde_json::Value;
+
+use crate::record::{Id, Place};
+
+const BLOCK_RECORDS: usize = 256;
+
+/// A record as it is kept in memory.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) struct StoredRecord {
+    pub(crate) id: Id,
+    pub(crate) metadata: Option<Arc<Value>>,
+    pub(crate) place: Option<Place>,
+    pub(crate) text: Option<TextLocation>,
+    /// What the record takes in the log, its vector included.
+    pub(crate) logged_bytes: u32,
+}
+
+/// Where a text stands in the log.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct TextLocation {
+    pub(crate) offset: u64,
+    pub(crate) length: u32,
+    /// Checked again whenever the text is read: disks also rot after they were opened.
+    pub(crate) checksum: u32,
+}
+
+impl StoredRecord {
+    /// The record of a payload that starts at this offset of the log.
+    pub(crate) fn in_payload_at(mut self, payload_offset: u64) -> Self {
+        if let Some(text) = &mut self.text {
+            text.offset += payload_offset;
+        }
+        self
+    }
+}
+
+/// All records by slot.
+#[derive(Clone, Default)]
+pub(crate) struct Records {
+    blocks: Arc<Vec<Arc<Block>>>,
+}
+
+type Block = [Option<StoredRecord>; BLOCK_RECORDS];
+
+impl Records {
+    pub(crate) fn get(&self, slot: u32) -> Option<&StoredRecord> {
+        let block = self.blocks.get(slot as usize / BLOCK_RECORDS)?;
+        block[slot as usize % BLOCK_RECORDS].as_ref()
+    }
+
+    /// Writes a record or takes it out, and gives back what was there.
+    pub(crate) fn replace(
+        &mut self,
+        slot: u32,
+        record: Option<StoredRecord>,
+    ) -> Option<StoredRecord> {
+        let blocks = Arc::make_mut(&mut self.blocks);
+        let block = slot as usize / BLOCK_RECORDS;
+        while blocks.len() <= block {
+            blocks.push(Arc::new([const { None }; BLOCK_RECORDS]));
+        }
+        let block = Arc::make_mut(&mut blocks[block]);
+        std::mem::replace(&mut block[slot as usize % BLOCK_RECORDS], record)
+    }
+
+    /// The live records from a slot on, in slot order.
+    pub(crate) fn iter_from(&self, first: u32) -> impl Iterator<Item = (u32, &StoredRecord)> {
+        let first_block = first as usize / BLOCK_RECORDS;
+        let blocks = self.blocks.iter().enumerate().skip(first_block);
+        blocks
+            .flat_map(|(block, records)| {
+                let first_slot = block * BLOCK_RECORDS;
+                records.iter().enumerate().filter_map(move |(row, record)| {
+                    Some(((first_slot + row) as u32, record.as_ref()?))
+                })
+            })
+            .skip_while(move |(slot, _)| *slot < first)
+    }
+
+    /// Slots that exist, live or not.
+    pub(crate) fn slots(&self) -> usize {
+        self.blocks.len() * BLOCK_RECORDS
+    }
+}

@@ -1,0 +1,91 @@
+//! From a log to a collection in memory, and what to make of a log that ends badly.
+
+use std::sync::Arc;
+
+use crate::error::{Error, Result};
+use crate::format::FRAME_TRANSACTION;
+use crate::frames::{Fault, Frames};
+use crate::log::LogFile;
+use crate::schema::Schema;
+use crate::state::State;
+use crate::transaction;
+
+/// What a log adds up to.
+pub(crate) struct Replayed {
+    pub(crate) state: State,
+    /// Where the next frame goes.
+    pub(crate) end: u64,
+    /// The sequence number that it gets.
+    pub(crate) next_sequence: u64,
+    /// Whether the last frame is a seal, or there is no frame at all.
+    pub(crate) sealed: bool,
+    /// Bytes of an unfinished write that were cut off at `end`.
+    pub(crate) bytes_cut: u64,
+}
+
+/// Applies every frame of the log, and cuts off a torn tail.
+///
+/// The first bad frame, at X, is either the torn end of writes that nobody was told are on the
+/// medium, or damage to writes that were. It is damage if any frame behind it was written
+/// knowing that the log up to beyond X was on the medium.
+///
+/// # Errors
+/// `Corrupt` for damage; then nothing is cut.
+pub(crate) fn replay(log: &Arc<LogFile>, schema: &Schema) -> Result<Replayed> {
+    let mut state = State::new(schema, log.clone());
+    let mut frames = Frames::new(log)?;
+    let mut next_sequence = 1;
+    let mut sealed = true;
+    loop {
+        let offset = frames.offset();
+        match frames.next()? {
+            None => break,
+            Some(Ok(frame)) => {
+                if frame.header.sequence != next_sequence {
+                    return Err(log.corrupt(offset, "a frame is missing or out of order"));
+                }
+                sealed = frame.header.kind != FRAME_TRANSACTION;
+                if !sealed {
+                    let changes = transaction::decode(frame.payload, schema.dimension)
+                        .ok_or_else(|| log.corrupt(offset, "a frame's content is impossible"))?;
+                    state.apply(changes, frame.payload_offset);
+                }
+                next_sequence += 1;
+            }
+            Some(Err(fault)) => {
+                refuse_damage(log, &frames, next_sequence, &fault)?;
+                break;
+            }
+        }
+    }
+
+    let end = frames.offset();
+    let bytes_cut = frames.end() - end;
+    if bytes_cut > 0 {
+        log.file.set_len(end).map_err(Error::io(&log.path, "cut the torn tail off"))?;
+    }
+    // From here on new frames say that everything before them is on the medium: make it so.
+    log.flush()?;
+    Ok(Replayed { state, end, next_sequence, sealed, bytes_cut })
+}
+
+fn refuse_damage(
+    log: &LogFile,
+    frames: &Frames<'_>,
+    next_sequence: u64,
+    fault: &Fault,
+) -> Result<()> {
+    let bad = frames.offset();
+    let evidence = frames
+        .find_header(bad, |header| header.sequence >= next_sequence && header.synced > bad)?;
+    match evidence {
+        None => Ok(()),
+        Some((later, _)) => Err(log.corrupt(
+            bad,
+            format!(
+                "{} (and the frame at byte {later} shows that it once reached the medium)",
+                fault.reason
+            ),
+        )),
+    }
+}

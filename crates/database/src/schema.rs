@@ -1,0 +1,85 @@
+//! What a collection is made for: fixed when it is created.
+
+use std::fmt;
+
+use crate::error::{Error, Result};
+use crate::format::{MAX_DIMENSION, MAX_MODEL_TEXT_BYTES};
+
+/// How two vectors are compared. Results always come best first.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Metric {
+    /// Cosine similarity, -1 to 1: larger is better. A zero vector scores 0.
+    Cosine,
+    /// Dot product: larger is better.
+    Dot,
+    /// Squared Euclidean distance: smaller is better.
+    L2,
+}
+
+impl Metric {
+    /// The lower-case name, as users write it.
+    pub fn name(self) -> &'static str {
+        match self {
+            Metric::Cosine => "cosine",
+            Metric::Dot => "dot",
+            Metric::L2 => "l2",
+        }
+    }
+}
+
+/// The model whose vectors a collection holds.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct Model {
+    /// The name that the user gave.
+    pub name: String,
+    /// What tells this model's vectors from any other's.
+    pub fingerprint: String,
+}
+
+/// What a collection is made for.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct Schema {
+    /// Numbers in a vector, 1 to 65,536.
+    pub dimension: usize,
+    /// How vectors are compared.
+    pub metric: Metric,
+    /// The model that makes the vectors, where the collection embeds its own texts.
+    pub model: Option<Model>,
+}
+
+impl Schema {
+    /// A schema for vectors that the user brings.
+    pub fn new(dimension: usize, metric: Metric) -> Self {
+        Self { dimension, metric, model: None }
+    }
+
+    pub(crate) fn validate(&self) -> Result<()> {
+        if !(1..=MAX_DIMENSION).contains(&self.dimension) {
+            return Err(Error::InvalidArgument(format!(
+                "a collection's dimension is 1 to {MAX_DIMENSION}, not {}",
+                self.dimension
+            )));
+        }
+        if let Some(model) = &self.model {
+            for (what, text) in [("name", &model.name), ("fingerprint", &model.fingerprint)] {
+                if !(1..=MAX_MODEL_TEXT_BYTES).contains(&text.len()) {
+                    return Err(Error::InvalidArgument(format!(
+                        "a model's {what} is 1 to {MAX_MODEL_TEXT_BYTES} bytes long, not {}",
+                        text.len()
+                    )));
+                }
+            }
+        }
+        Ok(())
+    }
+}
+
+impl fmt::Display for Schema {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "dimension {}, {}", self.dimension, self.metric.name())?;
+        match &self.model {
+            Some(model) => write!(f, ", model {} ({})", model.name, model.fingerprint),
+            None => f.write_str(", no model"),
+        }
+    }
+}

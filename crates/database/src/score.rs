@@ -1,0 +1,86 @@
+//! The score of rows against a query. Inside the crate a larger score is always better.
+
+use kernels::Backend;
+
+use crate::schema::Metric;
+
+/// Norms outside of this range are left to double precision: squares of smaller numbers vanish in
+/// single precision, those of larger ones overflow.
+const SAFE_NORMS: std::ops::RangeInclusive<f64> = 1e-15..=1e15;
+
+/// One over a vector's length; 0 for a zero vector, so that its cosine is 0; NaN for a vector
+/// that single precision cannot handle, which sends its rows down the exact path.
+pub(crate) fn inverse_norm(vector: &[f32]) -> f32 {
+    let norm = Backend::active().norm_widened(vector);
+    if norm == 0.0 {
+        0.0
+    } else if SAFE_NORMS.contains(&norm) {
+        (1.0 / norm) as f32
+    } else {
+        f32::NAN
+    }
+}
+
+/// A query, prepared to meet many rows.
+pub(crate) struct Query<'a> {
+    vector: &'a [f32],
+    metric: Metric,
+    inverse_norm: f32,
+}
+
+impl<'a> Query<'a> {
+    pub(crate) fn new(vector: &'a [f32], metric: Metric) -> Self {
+        let inverse_norm = match metric {
+            Metric::Cosine => inverse_norm(vector),
+            Metric::Dot | Metric::L2 => 1.0,
+        };
+        Self { vector, metric, inverse_norm }
+    }
+
+    /// Scores row-major `rows`; `inverse_norms` holds one a row for cosine and is not read for
+    /// the other metrics. No score is NaN.
+    pub(crate) fn score_rows(&self, rows: &[f32], inverse_norms: &[f32], scores: &mut [f32]) {
+        let dimension = self.vector.len();
+        match self.metric {
+            Metric::Dot => Backend::active().dot_many(self.vector, rows, scores),
+            Metric::Cosine => {
+                Backend::active().dot_many(self.vector, rows, scores);
+                for (score, inverse_norm) in scores.iter_mut().zip(inverse_norms) {
+                    *score *= inverse_norm * self.inverse_norm;
+                }
+            }
+            Metric::L2 => {
+                Backend::active().squared_l2_many(self.vector, rows, scores);
+                for score in scores.iter_mut() {
+                    *score = -*score;
+                }
+            }
+        }
+        for (score, row) in scores.iter_mut().zip(rows.chunks_exact(dimension)) {
+            if !score.is_finite() {
+                *score = self.exact_score(row);
+            }
+        }
+    }
+
+    /// In double precision, where nothing of single precision's range can overflow or vanish.
+    #[cold]
+    fn exact_score(&self, row: &[f32]) -> f32 {
+        let kernels = Backend::active();
+        let score = match self.metric {
+            Metric::Dot => kernels.dot_widened(self.vector, row),
+            Metric::Cosine => kernels.cosine_widened(self.vector, row),
+            Metric::L2 => -kernels.squared_l2_widened(self.vector, row),
+        };
+        score as f32
+    }
+}
+
+/// Turns a score into what the user sees: for L2, the squared distance itself.
+pub(crate) fn visible(score: f32, metric: Metric) -> f32 {
+    match metric {
+        Metric::Cosine | Metric::Dot => score,
+        // Adding zero keeps an exact match from showing as -0.
+        Metric::L2 => -score + 0.0,
+    }
+}

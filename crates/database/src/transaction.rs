@@ -1,0 +1,245 @@
+//! A transaction as bytes and back.
+//!
+//! Both directions give the same [`Changes`], so what is applied to memory after a write is what
+//! a later replay of the log applies.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use serde_json::Value;
+
+use crate::bytes::{Reader, put_text};
+use crate::error::Result;
+use crate::format::{
+    DOCUMENT_REMOVED, DOCUMENT_SET, FRAME_HEADER_BYTES, FRAME_TRANSACTION, ID_INTEGER, ID_TEXT,
+    RECORD_HAS_METADATA, RECORD_HAS_PLACE, RECORD_HAS_TEXT, TRANSACTION_COUNTS_BYTES,
+};
+use crate::frame::PreparedFrame;
+use crate::record::{Document, Id, Place, Transaction};
+use crate::records::{StoredRecord, TextLocation};
+
+/// A transaction that is in a log, ready to be applied to memory.
+#[derive(Debug, Default, PartialEq)]
+pub(crate) struct Changes {
+    pub(crate) deletes: Vec<Id>,
+    /// Their texts' offsets still count from the payload's start.
+    pub(crate) records: Vec<StoredRecord>,
+    /// One row a record.
+    pub(crate) vectors: Vec<f32>,
+    pub(crate) documents: Vec<(String, Option<Document>)>,
+}
+
+/// Encodes a validated transaction: columns agree in length, counts fit 32 bits.
+///
+/// # Errors
+/// `InvalidArgument` for a text that is too long for its length field.
+pub(crate) fn encode(transaction: Transaction) -> Result<(PreparedFrame, Changes)> {
+    let Transaction { deletes, upserts, documents } = transaction;
+    let dimension = upserts.vectors.len() / upserts.ids.len().max(1);
+    let (sources, source_numbers) = number_sources(&upserts.places);
+
+    let texts: usize = upserts.texts.iter().flatten().map(String::len).sum();
+    let mut bytes = Vec::with_capacity(
+        FRAME_HEADER_BYTES
+            + TRANSACTION_COUNTS_BYTES
+            + upserts.vectors.len() * 4
+            + upserts.ids.len() * 64
+            + texts,
+    );
+    bytes.resize(FRAME_HEADER_BYTES, 0);
+    for count in [upserts.ids.len(), deletes.len(), documents.len(), sources.len()] {
+        bytes.extend_from_slice(&(count as u32).to_le_bytes());
+    }
+    for number in &upserts.vectors {
+        bytes.extend_from_slice(&number.to_le_bytes());
+    }
+    for source in &sources {
+        put_text(&mut bytes, source)?;
+    }
+
+    let mut texts = upserts.texts.into_iter();
+    let mut metadata = upserts.metadata.into_iter();
+    let mut places = upserts.places.into_iter();
+    let mut records = Vec::with_capacity(upserts.ids.len());
+    for id in upserts.ids {
+        let start = bytes.len();
+        let text = texts.next().flatten();
+        let metadata = metadata.next().flatten();
+        let place = places.next().flatten();
+        let flags = if text.is_some() { RECORD_HAS_TEXT } else { 0 }
+            | if metadata.is_some() { RECORD_HAS_METADATA } else { 0 }
+            | if place.is_some() { RECORD_HAS_PLACE } else { 0 };
+        bytes.push(flags);
+        put_id(&mut bytes, &id)?;
+        if let Some(text) = &text {
+            put_text(&mut bytes, text)?;
+        }
+        let text = text.map(|text| TextLocation {
+            offset: (bytes.len() - text.len() - FRAME_HEADER_BYTES) as u64,
+            length: text.len() as u32,
+            checksum: crc32fast::hash(text.as_bytes()),
+        });
+        if let Some(metadata) = &metadata {
+            put_text(&mut bytes, &metadata.to_string())?;
+        }
+        if let Some(place) = &place {
+            bytes.extend_from_slice(&source_numbers[&place.source].to_le_bytes());
+            for number in [place.start, place.end, place.line] {
+                bytes.extend_from_slice(&number.to_le_bytes());
+            }
+        }
+        records.push(StoredRecord {
+            id,
+            metadata: metadata.map(Arc::new),
+            place,
+            text,
+            logged_bytes: logged_bytes(bytes.len() - start, dimension),
+        });
+    }
+
+    for id in &deletes {
+        put_id(&mut bytes, id)?;
+    }
+    for (source, document) in &documents {
+        put_text(&mut bytes, source)?;
+        match document {
+            None => bytes.push(DOCUMENT_REMOVED),
+            Some(document) => {
+                bytes.push(DOCUMENT_SET);
+                bytes.extend_from_slice(&document.fingerprint);
+                bytes.extend_from_slice(&document.records.to_le_bytes());
+            }
+        }
+    }
+
+    let changes = Changes { deletes, records, vectors: upserts.vectors, documents };
+    Ok((PreparedFrame::new(FRAME_TRANSACTION, bytes), changes))
+}
+
+/// Decodes a payload whose checksum matched. `None` for one that no release can have written.
+///
+/// Counts are believed only as far as the bytes reach that they speak of.
+pub(crate) fn decode(payload: &[u8], dimension: usize) -> Option<Changes> {
+    let mut reader = Reader::new(payload);
+    let record_count = reader.u32()? as usize;
+    let delete_count = reader.u32()? as usize;
+    let document_count = reader.u32()? as usize;
+    let source_count = reader.u32()? as usize;
+
+    let vector_bytes = reader.take(record_count.checked_mul(dimension)?.checked_mul(4)?)?;
+    let vectors: Vec<f32> =
+        vector_bytes.as_chunks::<4>().0.iter().map(|&bytes| f32::from_le_bytes(bytes)).collect();
+    if !vectors.iter().all(|number| number.is_finite()) {
+        return None;
+    }
+
+    let mut sources: Vec<Arc<str>> = Vec::new();
+    for _ in 0..source_count {
+        sources.push(reader.text()?.into());
+    }
+    let mut records = Vec::new();
+    for _ in 0..record_count {
+        records.push(decode_record(&mut reader, &sources, dimension)?);
+    }
+    let mut deletes = Vec::new();
+    for _ in 0..delete_count {
+        deletes.push(take_id(&mut reader)?);
+    }
+    let mut documents = Vec::new();
+    for _ in 0..document_count {
+        let source = reader.text()?.to_owned();
+        let document = match reader.u8()? {
+            DOCUMENT_REMOVED => None,
+            DOCUMENT_SET => Some(Document { fingerprint: reader.array()?, records: reader.u32()? }),
+            _ => return None,
+        };
+        documents.push((source, document));
+    }
+    (reader.remaining() == 0).then_some(Changes { deletes, records, vectors, documents })
+}
+
+fn decode_record(
+    reader: &mut Reader<'_>,
+    sources: &[Arc<str>],
+    dimension: usize,
+) -> Option<StoredRecord> {
+    let start = reader.position();
+    let flags = reader.u8()?;
+    if flags & !(RECORD_HAS_TEXT | RECORD_HAS_METADATA | RECORD_HAS_PLACE) != 0 {
+        return None;
+    }
+    let id = take_id(reader)?;
+    let text = if flags & RECORD_HAS_TEXT == 0 {
+        None
+    } else {
+        let text = reader.text()?;
+        Some(TextLocation {
+            offset: (reader.position() - text.len()) as u64,
+            length: text.len() as u32,
+            checksum: crc32fast::hash(text.as_bytes()),
+        })
+    };
+    let metadata = if flags & RECORD_HAS_METADATA == 0 {
+        None
+    } else {
+        let value: Value = serde_json::from_str(reader.text()?).ok()?;
+        Some(Arc::new(value.is_object().then_some(value)?))
+    };
+    let place = if flags & RECORD_HAS_PLACE == 0 {
+        None
+    } else {
+        Some(Place {
+            source: sources.get(reader.u32()? as usize)?.clone(),
+            start: reader.u64()?,
+            end: reader.u64()?,
+            line: reader.u64()?,
+        })
+    };
+    Some(StoredRecord {
+        id,
+        metadata,
+        place,
+        text,
+        logged_bytes: logged_bytes(reader.position() - start, dimension),
+    })
+}
+
+/// Saturates: the figure only steers compaction.
+fn logged_bytes(without_vector: usize, dimension: usize) -> u32 {
+    u32::try_from(without_vector + dimension * 4).unwrap_or(u32::MAX)
+}
+
+/// The distinct sources in order of appearance, and each one's number.
+fn number_sources(places: &[Option<Place>]) -> (Vec<Arc<str>>, HashMap<Arc<str>, u32>) {
+    let mut sources = Vec::new();
+    let mut numbers = HashMap::new();
+    for place in places.iter().flatten() {
+        if !numbers.contains_key(&place.source) {
+            numbers.insert(place.source.clone(), sources.len() as u32);
+            sources.push(place.source.clone());
+        }
+    }
+    (sources, numbers)
+}
+
+fn put_id(bytes: &mut Vec<u8>, id: &Id) -> Result<()> {
+    match id {
+        Id::Int(number) => {
+            bytes.push(ID_INTEGER);
+            bytes.extend_from_slice(&number.to_le_bytes());
+        }
+        Id::Str(text) => {
+            bytes.push(ID_TEXT);
+            put_text(bytes, text)?;
+        }
+    }
+    Ok(())
+}
+
+fn take_id(reader: &mut Reader<'_>) -> Option<Id> {
+    match reader.u8()? {
+        ID_INTEGER => reader.i64().map(Id::Int),
+        ID_TEXT => reader.text().map(Id::from),
+        _ => None,
+    }
+}

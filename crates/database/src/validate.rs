@@ -1,0 +1,164 @@
+//! What a transaction must satisfy before a byte of it is written.
+
+use std::collections::HashMap;
+
+use serde_json::Value;
+
+use crate::error::{Error, Result};
+use crate::format::MAX_METADATA_DEPTH;
+use crate::record::{Batch, Id, Transaction};
+use crate::schema::Schema;
+
+/// Checks a transaction and drops all but the last record of each id.
+pub(crate) fn validate(mut transaction: Transaction, schema: &Schema) -> Result<Transaction> {
+    let counts = [
+        ("records", transaction.upserts.ids.len()),
+        ("deletes", transaction.deletes.len()),
+        ("documents", transaction.documents.len()),
+    ];
+    for (what, count) in counts {
+        if u32::try_from(count).is_err() {
+            return Err(Error::InvalidArgument(format!(
+                "{count} {what} are too many for one transaction: write them in parts"
+            )));
+        }
+    }
+    check_columns(&transaction.upserts)?;
+    check_vectors(&transaction.upserts, schema.dimension)?;
+    for (row, metadata) in transaction.upserts.metadata.iter().enumerate() {
+        if let Some(metadata) = metadata {
+            check_metadata(row, metadata)?;
+        }
+    }
+    for (row, place) in transaction.upserts.places.iter().enumerate() {
+        if let Some(place) = place
+            && place.start > place.end
+        {
+            return Err(Error::InvalidArgument(format!(
+                "row {row}: the place starts at {} but ends at {}",
+                place.start, place.end
+            )));
+        }
+    }
+    transaction.upserts = last_of_each_id(transaction.upserts, schema.dimension);
+    Ok(transaction)
+}
+
+/// One finite vector of the collection's length, for a search.
+pub(crate) fn validate_query(query: &[f32], dimension: usize) -> Result<()> {
+    if query.len() != dimension {
+        return Err(Error::Dimension { expected: dimension, found: query.len() });
+    }
+    check_finite(query, dimension)
+}
+
+/// The rows of a query matrix: `count` vectors, one after the other.
+pub(crate) fn validate_queries(queries: &[f32], count: usize, dimension: usize) -> Result<()> {
+    if count.checked_mul(dimension) != Some(queries.len()) {
+        return Err(Error::Dimension {
+            expected: count.saturating_mul(dimension),
+            found: queries.len(),
+        });
+    }
+    check_finite(queries, dimension)
+}
+
+fn check_columns(batch: &Batch) -> Result<()> {
+    let expected = batch.ids.len();
+    let columns = [
+        ("texts", batch.texts.len()),
+        ("metadata", batch.metadata.len()),
+        ("places", batch.places.len()),
+    ];
+    for (column, found) in columns {
+        if found != 0 && found != expected {
+            return Err(Error::InvalidArgument(format!(
+                "{expected} ids but {found} {column}: give one a record, or none at all"
+            )));
+        }
+    }
+    Ok(())
+}
+
+fn check_vectors(batch: &Batch, dimension: usize) -> Result<()> {
+    let rows = batch.ids.len();
+    if rows.checked_mul(dimension) != Some(batch.vectors.len()) {
+        // A matrix of the right height has rows of the wrong length: say that length.
+        let (expected, found) = match batch.vectors.len().checked_rem(rows) {
+            Some(0) => (dimension, batch.vectors.len() / rows),
+            _ => (rows.saturating_mul(dimension), batch.vectors.len()),
+        };
+        return Err(Error::Dimension { expected, found });
+    }
+    check_finite(&batch.vectors, dimension)
+}
+
+fn check_finite(vectors: &[f32], dimension: usize) -> Result<()> {
+    match vectors.iter().position(|number| !number.is_finite()) {
+        Some(position) => Err(Error::NonFinite { row: position / dimension }),
+        None => Ok(()),
+    }
+}
+
+fn check_metadata(row: usize, metadata: &Value) -> Result<()> {
+    if !metadata.is_object() {
+        return Err(Error::InvalidArgument(format!(
+            "row {row}: metadata must be a JSON object, not {}",
+            kind_of(metadata)
+        )));
+    }
+    if !is_shallow(metadata, MAX_METADATA_DEPTH) {
+        return Err(Error::InvalidArgument(format!(
+            "row {row}: metadata are nested more than {MAX_METADATA_DEPTH} levels deep"
+        )));
+    }
+    Ok(())
+}
+
+/// Never recurses beyond `depth`, however deep the value is.
+fn is_shallow(value: &Value, depth: usize) -> bool {
+    match value {
+        Value::Array(items) => depth > 0 && items.iter().all(|item| is_shallow(item, depth - 1)),
+        Value::Object(map) => depth > 0 && map.values().all(|item| is_shallow(item, depth - 1)),
+        _ => true,
+    }
+}
+
+/// What JSON calls this kind of value.
+pub(crate) fn kind_of(value: &Value) -> &'static str {
+    match value {
+        Value::Null => "null",
+        Value::Bool(_) => "a boolean",
+        Value::Number(_) => "a number",
+        Value::String(_) => "a string",
+        Value::Array(_) => "an array",
+        Value::Object(_) => "an object",
+    }
+}
+
+fn last_of_each_id(batch: Batch, dimension: usize) -> Batch {
+    let last: HashMap<&Id, usize> = batch.ids.iter().zip(0..).collect();
+    if last.len() == batch.ids.len() {
+        return batch;
+    }
+    let keep: Vec<bool> = batch.ids.iter().zip(0..).map(|(id, row)| last[id] == row).collect();
+    let vectors = batch
+        .vectors
+        .chunks_exact(dimension)
+        .zip(&keep)
+        .filter(|(_, keep)| **keep)
+        .flat_map(|(row, _)| row)
+        .copied()
+        .collect();
+    Batch {
+        ids: kept(batch.ids, &keep),
+        vectors,
+        texts: kept(batch.texts, &keep),
+        metadata: kept(batch.metadata, &keep),
+        places: kept(batch.places, &keep),
+    }
+}
+
+fn kept<T>(column: Vec<T>, keep: &[bool]) -> Vec<T> {
+    column.into_iter().zip(keep).filter(|(_, keep)| **keep).map(|(entry, _)| entry).collect()
+}

@@ -1,0 +1,155 @@
+//! The vectors of a collection, in slabs of a fixed number of rows.
+//!
+//! Growth never copies a vector: a full slab stays where it is and another one is added. Clones
+//! share their slabs and are cheap, which is what lets a search work on a snapshot without a lock;
+//! a write to a slab that a snapshot still holds copies that slab (at most [`SLAB_BYTES`], or one
+//! vector where that is larger) and leaves the snapshot alone.
+
+use std::ops::Range;
+use std::sync::Arc;
+
+use rayon::prelude::*;
+
+use crate::schema::Metric;
+use crate::score;
+
+/// A slab is as many rows as fit here, a power of two, so that it stays in a core's cache.
+const SLAB_BYTES: usize = 1 << 20;
+
+/// More rows would only make the copy of a shared slab of tiny vectors slower.
+const MAX_SLAB_ROWS: usize = 4096;
+
+/// All vectors by slot.
+#[derive(Clone)]
+pub(crate) struct Vectors {
+    dimension: usize,
+    metric: Metric,
+    rows_per_slab: usize,
+    /// `None` once every row of a slab is gone: its memory went back.
+    slabs: Arc<Vec<Option<Arc<Slab>>>>,
+}
+
+/// A fixed number of rows, one after the other.
+#[derive(Clone)]
+pub(crate) struct Slab {
+    dimension: usize,
+    values: Box<[f32]>,
+    /// For cosine, [`score::inverse_norm`] of each row; empty for the other metrics.
+    inverse_norms: Box<[f32]>,
+    live: Box<[bool]>,
+    live_rows: usize,
+    /// Rows from here on were never written.
+    used_rows: usize,
+}
+
+impl Vectors {
+    pub(crate) fn new(dimension: usize, metric: Metric) -> Self {
+        let fitting = (SLAB_BYTES / (dimension * size_of::<f32>())).clamp(1, MAX_SLAB_ROWS);
+        Self { dimension, metric, rows_per_slab: 1 << fitting.ilog2(), slabs: Arc::default() }
+    }
+
+    /// Writes a row, new or not. Slots may come in any order, but each slab between the first and
+    /// `slot` costs a pointer.
+    pub(crate) fn set(&mut self, slot: u32, vector: &[f32]) {
+        let (slab, row) = self.locate(slot);
+        let slabs = Arc::make_mut(&mut self.slabs);
+        if slabs.len() <= slab {
+            slabs.resize(slab + 1, None);
+        }
+        let slab = slabs[slab].get_or_insert_with(|| {
+            Arc::new(Slab::new(self.dimension, self.metric, self.rows_per_slab))
+        });
+        Arc::make_mut(slab).set(row, vector);
+    }
+
+    /// Takes a row out of every later search.
+    pub(crate) fn remove(&mut self, slot: u32) {
+        let (slab, row) = self.locate(slot);
+        let entry = &mut Arc::make_mut(&mut self.slabs)[slab];
+        if let Some(slab) = entry {
+            let slab = Arc::make_mut(slab);
+            slab.remove(row);
+            if slab.live_rows == 0 {
+                *entry = None;
+            }
+        }
+    }
+
+    /// The vector of a live slot.
+    ///
+    /// # Panics
+    /// There never was such a row.
+    pub(crate) fn row(&self, slot: u32) -> &[f32] {
+        let (slab, row) = self.locate(slot);
+        match &self.slabs[slab] {
+            Some(slab) => &slab.values[row * self.dimension..][..self.dimension],
+            None => panic!("slot {slot} was removed"),
+        }
+    }
+
+    /// The slabs that hold live rows, each with the slot of its first row, in slot order.
+    pub(crate) fn slabs(&self) -> impl IndexedParallelIterator<Item = (u32, Option<&Slab>)> {
+        self.slabs
+            .par_iter()
+            .enumerate()
+            .map(|(slab, rows)| ((slab * self.rows_per_slab) as u32, rows.as_deref()))
+    }
+
+    /// Bytes of memory, nearly all of it vectors.
+    pub(crate) fn memory_bytes(&self) -> u64 {
+        let slab = self.rows_per_slab * (self.dimension * size_of::<f32>() + size_of::<f32>() + 1);
+        self.slabs.iter().flatten().count() as u64 * slab as u64
+    }
+
+    fn locate(&self, slot: u32) -> (usize, usize) {
+        (slot as usize / self.rows_per_slab, slot as usize % self.rows_per_slab)
+    }
+}
+
+impl Slab {
+    fn new(dimension: usize, metric: Metric, rows: usize) -> Self {
+        let norms = if metric == Metric::Cosine { rows } else { 0 };
+        Self {
+            dimension,
+            values: vec![0.0; rows * dimension].into(),
+            inverse_norms: vec![0.0; norms].into(),
+            live: vec![false; rows].into(),
+            live_rows: 0,
+            used_rows: 0,
+        }
+    }
+
+    fn set(&mut self, row: usize, vector: &[f32]) {
+        self.values[row * self.dimension..][..self.dimension].copy_from_slice(vector);
+        if let Some(inverse_norm) = self.inverse_norms.get_mut(row) {
+            *inverse_norm = score::inverse_norm(vector);
+        }
+        self.live_rows += usize::from(!self.live[row]);
+        self.live[row] = true;
+        self.used_rows = self.used_rows.max(row + 1);
+    }
+
+    fn remove(&mut self, row: usize) {
+        self.live_rows -= usize::from(self.live[row]);
+        self.live[row] = false;
+    }
+
+    /// Rows that were ever written, the removed ones too: see [`Slab::is_live`].
+    pub(crate) fn rows(&self) -> usize {
+        self.used_rows
+    }
+
+    /// The vectors of these rows, one after the other.
+    pub(crate) fn values(&self, rows: Range<usize>) -> &[f32] {
+        &self.values[rows.start * self.dimension..rows.end * self.dimension]
+    }
+
+    /// For cosine, one a row; empty for the other metrics.
+    pub(crate) fn inverse_norms(&self, rows: Range<usize>) -> &[f32] {
+        self.inverse_norms.get(rows).unwrap_or_default()
+    }
+
+    pub(crate) fn is_live(&self, row: usize) -> bool {
+        self.live[row]
+    }
+}
