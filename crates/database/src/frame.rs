@@ -91,6 +91,12 @@ impl PreparedFrame {
         Self::new(FRAME_SEAL, vec![0; FRAME_HEADER_BYTES])
     }
 
+    /// Bytes of payload, without padding.
+    #[cfg(test)]
+    pub(crate) fn payload_bytes(&self) -> usize {
+        self.length as usize
+    }
+
     /// The finished frame, for `offset` of the log with this salt.
     pub(crate) fn finish(&mut self, salt: u64, offset: u64, sequence: u64, synced: u64) -> &[u8] {
         let header = FrameHeader {

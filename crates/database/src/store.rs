@@ -79,7 +79,11 @@ impl Store {
         compaction_slack: u64,
     ) -> Result<(Self, Option<(u64, u64)>)> {
         let Some(generation) = newest_generation(&folder)? else {
-            return Err(Error::NotFound { name: name.to_owned() });
+            return Err(Error::Corrupt {
+                path: folder,
+                offset: 0,
+                reason: "the collection's folder holds no log".to_owned(),
+            });
         };
         let path = log_path(&folder, generation);
         let (log, schema) = LogFile::open(&path, true)?;

@@ -243,3 +243,105 @@ fn take_id(reader: &mut Reader<'_>) -> Option<Id> {
         _ => None,
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+    use serde_json::json;
+
+    use super::*;
+    use crate::record::Batch;
+
+    fn transaction(dimension: usize) -> impl Strategy<Value = Transaction> {
+        let id = prop_oneof![any::<i64>().prop_map(Id::Int), ".{0,4}".prop_map(Id::from)];
+        let metadata = prop::option::of(".{0,4}".prop_map(|text| json!({ "k": text })));
+        let place =
+            prop::option::of((".{0,3}", any::<u64>(), any::<u64>(), any::<u64>()).prop_map(
+                |(source, start, end, line)| Place { source: source.into(), start, end, line },
+            ));
+        let record = (
+            id.clone(),
+            prop::collection::vec(-1e30f32..1e30, dimension),
+            prop::option::of(".{0,8}"),
+            metadata,
+            place,
+        );
+        let document = prop::option::of((any::<[u8; 32]>(), any::<u32>()))
+            .prop_map(|d| d.map(|(fingerprint, records)| Document { fingerprint, records }));
+        let upserts = prop::collection::vec(record, 0..5).prop_map(|records| {
+            let mut batch = Batch::default();
+            for (id, vector, text, metadata, place) in records {
+                batch.ids.push(id);
+                batch.vectors.extend(vector);
+                batch.texts.push(text);
+                batch.metadata.push(metadata);
+                batch.places.push(place);
+            }
+            batch
+        });
+        (
+            prop::collection::vec(id, 0..4),
+            upserts,
+            prop::collection::vec((".{0,4}", document), 0..3),
+        )
+            .prop_map(|(deletes, upserts, documents)| Transaction {
+                deletes,
+                upserts,
+                documents,
+            })
+    }
+
+    fn payload(frame: &mut PreparedFrame) -> Vec<u8> {
+        let length = frame.payload_bytes();
+        frame.finish(0, 0, 1, 0)[FRAME_HEADER_BYTES..][..length].to_vec()
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(300))]
+
+        #[test]
+        fn what_was_encoded_decodes_to_the_same_changes(transaction in transaction(3)) {
+            let texts = transaction.upserts.texts.clone();
+            let (mut frame, changes) = encode(transaction).unwrap();
+            let payload = payload(&mut frame);
+            for (text, record) in texts.iter().zip(&changes.records) {
+                let found = record.text.map(|text| {
+                    let start = text.offset as usize;
+                    &payload[start..start + text.length as usize]
+                });
+                prop_assert_eq!(found, text.as_ref().map(|text| text.as_bytes()));
+            }
+            prop_assert_eq!(decode(&payload, 3), Some(changes));
+        }
+
+        #[test]
+        fn spoiled_payloads_decode_to_something_or_nothing(
+            transaction in transaction(2),
+            position in any::<prop::sample::Index>(),
+            byte in any::<u8>(),
+            cut in any::<prop::sample::Index>(),
+        ) {
+            let (mut frame, _) = encode(transaction).unwrap();
+            let mut payload = payload(&mut frame);
+            let position = position.index(payload.len());
+            payload[position] = byte;
+            decode(&payload, 2);
+            payload.truncate(cut.index(payload.len()));
+            prop_assert_eq!(decode(&payload, 2), None, "a cut payload");
+        }
+
+        #[test]
+        fn arbitrary_payloads_never_panic(payload in prop::collection::vec(any::<u8>(), 0..200)) {
+            decode(&payload, 1);
+        }
+    }
+
+    #[test]
+    fn impossible_counts_allocate_nothing() {
+        for position in 0..4 {
+            let mut payload = [0; 16];
+            payload[position * 4..][..4].fill(0xff);
+            assert_eq!(decode(&payload, 65_536), None);
+        }
+    }
+}

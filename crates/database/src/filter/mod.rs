@@ -3,6 +3,8 @@
 mod compare;
 mod evaluate;
 mod parse;
+#[cfg(test)]
+mod tests;
 
 use std::cmp::Ordering;
 
