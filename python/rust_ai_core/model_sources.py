@@ -38,13 +38,13 @@ class Pin:
     size: int
     sha256: str
 
-    def check(self, file: Path) -> None:
-        """Raise `SourceError` unless the file has this content."""
+    def check(self, folder: Path, name: str) -> None:
+        """Raise `SourceError` unless the file `name` in `folder` has this content."""
         try:
-            with file.open("rb") as source:
-                self.copy(source, None, file.name)
+            with (folder / name).open("rb") as source:
+                self.copy(source, None, name)
         except OSError as error:
-            raise SourceError(f"{file.name} cannot be read: {error.strerror or error}") from error
+            raise SourceError(f"{name} cannot be read: {error.strerror or error}") from error
 
     def copy(self, source: IO[bytes], target: IO[bytes] | None, name: str) -> None:
         """Read a stream, write it to `target` if there is one, and check it on the way.

@@ -163,7 +163,7 @@ def _hub_model(repository: str) -> Path:
 def _pinned_model(model: PinnedModel) -> Path:
     def check(folder: Path) -> None:
         for file, pin in model.files.items():
-            pin.check(folder / file)
+            pin.check(folder, file)
 
     folder = cache_directory() / "models" / model.folder_name
     if _is_intact(folder, model):

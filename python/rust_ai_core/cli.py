@@ -1,0 +1,237 @@
+"""The command `rac`. Data goes to stdout, everything else to stderr."""
+
+import json
+import sys
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import click
+
+import rust_ai_core as rac
+from rust_ai_core import report
+from rust_ai_core.errors import ArgumentError, NotFoundError, RacError
+
+DEFAULT_COLLECTION = "documents"
+DEFAULT_MODEL = "minilm"
+INTERRUPTED = 130
+
+database_argument = click.argument("database", metavar="DATABASE", type=click.Path(path_type=Path))
+json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON for machines.")
+
+
+def _json_object(
+    _context: click.Context, _option: click.Parameter, value: str | None
+) -> dict[str, Any] | None:
+    if value is None:
+        return None
+    try:
+        parsed = json.loads(value)
+    except ValueError as error:
+        raise click.BadParameter(f"not JSON: {error}") from error
+    if not isinstance(parsed, dict):
+        raise click.BadParameter('expected a JSON object such as {"lang": "en"}')
+    return parsed
+
+
+@click.group(context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(rac.__version__, prog_name="rac")
+def commands() -> None:
+    """Search your documents by meaning: ingest files, ask questions."""
+
+
+@commands.command()
+@click.argument(
+    "sources", metavar="SOURCE...", nargs=-1, required=True, type=click.Path(path_type=Path)
+)
+@click.option(
+    "--into",
+    "path",
+    metavar="DATABASE",
+    required=True,
+    type=click.Path(path_type=Path),
+    help="The database's directory, created on first use.",
+)
+@click.option(
+    "--collection",
+    "name",
+    metavar="NAME",
+    default=DEFAULT_COLLECTION,
+    show_default=True,
+    help="The collection, created on first use.",
+)
+@click.option(
+    "--model",
+    metavar="MODEL",
+    help="Model of a new collection: a name, a folder or a Hugging Face id.  "
+    f"[default: {DEFAULT_MODEL}]",
+)
+@click.option("--include", metavar="GLOB", multiple=True, help="Only such files. Repeatable.")
+@click.option("--exclude", metavar="GLOB", multiple=True, help="No such files. Repeatable.")
+@click.option("--gitignore", is_flag=True, help="Leave out what .gitignore files name.")
+@click.option("--prune", is_flag=True, help="Forget files that are gone from a SOURCE folder.")
+@json_option
+def ingest(
+    sources: tuple[Path, ...],
+    path: Path,
+    name: str,
+    model: str | None,
+    include: tuple[str, ...],
+    exclude: tuple[str, ...],
+    gitignore: bool,
+    prune: bool,
+    as_json: bool,
+) -> int | None:
+    """Read files and folders into a collection.
+
+    Files that did not change since they were ingested cost nothing. Interrupted, it leaves a valid
+    database, and the same command goes on where it was.
+    """
+    for source in sources:
+        if not source.exists():
+            raise ArgumentError(f"there is no file or folder {source}")
+    # A new database is made only once its model is there.
+    encoder = rac.Encoder(model or DEFAULT_MODEL) if model or not path.exists() else None
+    try:
+        with rac.open(path) as database:
+            if encoder is None and name not in database.collections():
+                encoder = rac.Encoder(DEFAULT_MODEL)
+            collection = database.collection(name, model=encoder)
+            reports = []
+            for source in sources:
+                done = collection.ingest(
+                    source,
+                    include=include or None,
+                    exclude=exclude or None,
+                    gitignore=gitignore,
+                    prune=prune,
+                    progress=True,
+                )
+                if as_json:
+                    reports.append({"from": str(source), **done.to_dict()})
+                else:
+                    _print(report.ingested(source, path, done))
+                    _note(report.left_out(done))
+            if as_json:
+                _print(reports)
+    except KeyboardInterrupt:
+        _note([f"rac: interrupted; {path} is valid, and the same command again goes on from here"])
+        return INTERRUPTED
+    return None
+
+
+@commands.command()
+@database_argument
+@click.argument("query")
+@click.option("--collection", "name", metavar="NAME", help="Which one, where there are several.")
+@click.option("-k", "--limit", type=int, default=5, show_default=True, help="At most so many hits.")
+@click.option(
+    "--where",
+    metavar="JSON",
+    callback=_json_object,
+    help='Only records whose metadata match, such as {"format": "markdown"}.',
+)
+@json_option
+def search(
+    database: Path,
+    query: str,
+    name: str | None,
+    limit: int,
+    where: dict[str, Any] | None,
+    as_json: bool,
+) -> None:
+    """Find the passages that are closest in meaning to QUERY, best first."""
+    with _open(database) as opened:
+        collection = opened.collection(name or _only_collection(opened))
+        # Loads the model here, so that the time below is what a running program would see.
+        _ = collection.encoder
+        start = time.perf_counter()
+        hits = collection.search(query, limit=limit, where=where)
+        seconds = time.perf_counter() - start
+        if as_json:
+            _print([report.hit_to_dict(hit) for hit in hits])
+        else:
+            _print(report.hits(hits))
+            _note([report.searched(len(hits), len(collection), seconds)])
+
+
+@commands.command()
+@database_argument
+@json_option
+def stats(database: Path, as_json: bool) -> None:
+    """Say what a database holds and what it takes."""
+    with _open(database) as opened:
+        figures = opened.stats()
+        if as_json:
+            _print(figures)
+        else:
+            handles = [opened.collection(name) for name in opened.collections()]
+            _print(report.stats(database, figures, handles))
+
+
+@commands.command()
+@database_argument
+@json_option
+def verify(database: Path, as_json: bool) -> int | None:
+    """Check every byte of a database; exit with 1 if it is damaged. Changes nothing."""
+    _require(database)
+    checked = rac.verify(database)
+    _print(checked.to_dict() if as_json else report.verified(database, checked))
+    return None if checked.ok else 1
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Run `rac` and exit: 0 done, 1 failed, 2 wrong usage, 130 interrupted."""
+    try:
+        sys.exit(commands.main(arguments, prog_name="rac", standalone_mode=False))
+    except click.ClickException as error:
+        error.show()
+        sys.exit(error.exit_code)
+    except click.Abort:
+        _note(["rac: interrupted"])
+        sys.exit(INTERRUPTED)
+    except (RacError, OSError) as error:
+        _note([f"rac: error: {error}"])
+        sys.exit(1)
+
+
+def _require(path: Path) -> None:
+    # Opening would make an empty database, which is not what a reader wants.
+    if not path.exists():
+        raise NotFoundError(
+            f"there is no database {path}; make one with: rac ingest SOURCE --into {path}"
+        )
+
+
+def _open(path: Path) -> rac.Database:
+    _require(path)
+    return rac.open(path)
+
+
+def _only_collection(database: rac.Database) -> str:
+    names = database.collections()
+    if len(names) == 1:
+        return names[0]
+    if not names:
+        raise NotFoundError(
+            f"{database.path} has no collection yet; fill one with: "
+            f"rac ingest SOURCE --into {database.path}"
+        )
+    raise ArgumentError(
+        f"{database.path} has several collections; choose one with --collection: "
+        + ", ".join(names)
+    )
+
+
+def _print(data: Any) -> None:
+    """Put text lines as they are, anything else as JSON, on stdout."""
+    if isinstance(data, str):
+        click.echo(data)
+    else:
+        click.echo(json.dumps(data, ensure_ascii=False, indent=2))
+
+
+def _note(lines: list[str]) -> None:
+    for line in lines:
+        click.echo(line, err=True)

@@ -1,0 +1,161 @@
+"""How the command line shows results to people: short, aligned, with counts and seconds."""
+
+import shutil
+import textwrap
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from rust_ai_core._core import Collection, Hit, IngestReport, VerifyReport
+
+SHOWN_PROBLEMS = 20
+TEXT_LINES = 3
+
+
+def ingested(source: Path, database: Path, report: IngestReport) -> str:
+    """Say what an ingest of one source did."""
+    lines = [
+        f"Ingested {_count(report.ingested, 'file')} from {source} into {database} "
+        f"in {_seconds(report.seconds['total'])}"
+    ]
+    rows = [
+        ("chunks", report.chunks),
+        ("tokens", report.tokens),
+        ("unchanged", report.unchanged),
+        ("removed", report.removed),
+        ("skipped", len(report.skipped)),
+    ]
+    shown = [(label, f"{value:,}") for label, value in rows if value]
+    width = max((len(value) for _, value in shown), default=0)
+    lines += [f"  {label:<9}  {value:>{width}}" for label, value in shown]
+    return "\n".join(lines)
+
+
+def left_out(report: IngestReport) -> list[str]:
+    """List the files that were skipped, why, and what was odd about others."""
+    lines = [f"skipped {source}: {reason}" for source, reason in report.skipped]
+    lines += [f"warning {warning}" for warning in report.warnings]
+    if len(lines) > SHOWN_PROBLEMS:
+        more = len(lines) - SHOWN_PROBLEMS
+        lines[SHOWN_PROBLEMS:] = [f"... and {more:,} more; --json lists them all"]
+    return lines
+
+
+def hits(found: Sequence[Hit]) -> str:
+    """Show hits: score, place and section, then the first lines of the text."""
+    if not found:
+        return "no hits"
+    width = shutil.get_terminal_size((100, 24)).columns
+    places = [_place(hit) for hit in found]
+    column = max(map(len, places))
+    blocks = []
+    for hit, place in zip(found, places, strict=True):
+        section = _section(hit)
+        head = f"{hit.score:6.3f}  {place:<{column}}  {section}".rstrip()
+        blocks.append("\n".join([head, *_first_lines(hit.text or "", width)]))
+    return "\n\n".join(blocks)
+
+
+def hit_to_dict(hit: Hit) -> dict[str, Any]:
+    """Return a hit for JSON."""
+    return {
+        "id": hit.id,
+        "score": hit.score,
+        "source": hit.source,
+        "line": hit.line,
+        "start": hit.start,
+        "end": hit.end,
+        "text": hit.text,
+        "metadata": hit.metadata,
+    }
+
+
+def searched(found: int, records: int, seconds: float) -> str:
+    """Say how long a search took over how much."""
+    return f"{_count(found, 'hit')} among {_count(records, 'record')} in {_seconds(seconds)}"
+
+
+def stats(path: Path, figures: dict[str, Any], collections: Sequence[Collection]) -> str:
+    """Show a database as a table with a row a collection."""
+    title = f"{path}  {_bytes(figures['file_bytes'])} on disk"
+    if not collections:
+        return f"{title}\nno collections"
+    header = ["collection", "records", "documents", "dimension", "metric", "model", "on disk"]
+    header += ["reclaimable", "in memory"]
+    rows = [header]
+    for collection in collections:
+        own = figures["collections"][collection.name]
+        rows.append(
+            [
+                collection.name,
+                f"{own['records']:,}",
+                f"{own['documents']:,}",
+                str(collection.dimension),
+                collection.metric,
+                collection.model or "-",
+                _bytes(own["file_bytes"]),
+                _bytes(own["dead_bytes"]),
+                _bytes(own["memory_bytes"]),
+            ]
+        )
+    return f"{title}\n\n{_table(rows, left={0, 4, 5})}"
+
+
+def verified(path: Path, report: VerifyReport) -> str:
+    """Say whether a database is sound, and otherwise list the problems."""
+    records = sum(figures["records"] for figures in report.collections.values())
+    what = f"{_count(len(report.collections), 'collection')}, {_count(records, 'record')}"
+    if report.ok:
+        return f"{path} is sound: {what}"
+    count = _count(len(report.problems), "problem")
+    return "\n".join([f"{path} is damaged: {count}", *(f"  {line}" for line in report.problems)])
+
+
+def _place(hit: Hit) -> str:
+    if hit.source is None:
+        return str(hit.id)
+    return hit.source if hit.line is None else f"{hit.source}:{hit.line}"
+
+
+def _section(hit: Hit) -> str:
+    metadata = hit.metadata or {}
+    return str(metadata.get("section") or metadata.get("title") or "")
+
+
+def _first_lines(text: str, width: int) -> list[str]:
+    rows: list[str] = []
+    for line in text.splitlines():
+        rows += textwrap.wrap(line, width, initial_indent=" " * 8, subsequent_indent=" " * 8)
+        if len(rows) > TEXT_LINES:
+            return [*rows[: TEXT_LINES - 1], f"{rows[TEXT_LINES - 1][: width - 4]} ..."]
+    return rows
+
+
+def _table(rows: list[list[str]], left: set[int]) -> str:
+    widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
+    return "\n".join(
+        "  ".join(
+            f"{cell:<{width}}" if column in left else f"{cell:>{width}}"
+            for column, (cell, width) in enumerate(zip(row, widths, strict=True))
+        ).rstrip()
+        for row in rows
+    )
+
+
+def _count(number: int, noun: str) -> str:
+    return f"{number:,} {noun}" if number == 1 else f"{number:,} {noun}s"
+
+
+def _seconds(seconds: float) -> str:
+    if seconds < 1:
+        return f"{seconds * 1000:.1f} ms"
+    return f"{seconds:.1f} s"
+
+
+def _bytes(number: int) -> str:
+    amount, unit = float(number), "B"
+    for larger in ("kB", "MB", "GB", "TB"):
+        if amount < 1000:
+            break
+        amount, unit = amount / 1000, larger
+    return f"{amount:.0f} {unit}" if unit == "B" else f"{amount:.1f} {unit}"

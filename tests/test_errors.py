@@ -1,0 +1,60 @@
+"""The error tree, and that every name the extension may raise is in it."""
+
+import inspect
+import re
+
+import pytest
+
+import rust_ai_core as rac
+from conftest import REPOSITORY
+from rust_ai_core import errors
+
+BUILT_IN = {
+    "ArgumentError": ValueError,
+    "ChunkError": RuntimeError,
+    "ClosedError": ValueError,
+    "CorruptError": OSError,
+    "DimensionError": ValueError,
+    "FilterError": ValueError,
+    "LockedError": OSError,
+    "ModelError": ValueError,
+    "NonFiniteError": ValueError,
+    "NotFoundError": KeyError,
+    "ParseError": ValueError,
+    "SchemaError": ValueError,
+    "StorageError": OSError,
+    "VersionError": OSError,
+}
+
+
+def test_the_module_defines_these_errors_and_no_others() -> None:
+    defined = {name for name, value in vars(errors).items() if inspect.isclass(value)}
+    assert defined == {*BUILT_IN, "RacError"} == set(errors.__all__)
+
+
+@pytest.mark.parametrize("name", sorted(BUILT_IN))
+def test_an_error_is_caught_as_ours_and_as_the_built_in(name: str) -> None:
+    error = getattr(errors, name)
+    for caught_as in (rac.RacError, BUILT_IN[name]):
+        with pytest.raises(caught_as, match="what was wrong"):
+            raise error("what was wrong")
+
+
+@pytest.mark.parametrize("name", sorted(BUILT_IN))
+def test_the_message_is_shown_as_written(name: str) -> None:
+    assert str(getattr(errors, name)('no "quotes" added')) == 'no "quotes" added'
+
+
+@pytest.mark.parametrize("name", sorted(BUILT_IN))
+def test_an_error_says_what_it_means(name: str) -> None:
+    assert inspect.getdoc(getattr(errors, name))
+
+
+def test_the_extension_raises_only_errors_that_exist() -> None:
+    named = {
+        match
+        for file in (REPOSITORY / "crates" / "python" / "src").rglob("*.rs")
+        for match in re.findall(r'"(\w+Error)"', file.read_text(encoding="utf-8"))
+    }
+    assert named
+    assert named <= set(errors.__all__)

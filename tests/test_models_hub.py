@@ -1,0 +1,146 @@
+"""The resolver in processes of its own: against a hub on this machine, and racing."""
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+
+import pytest
+
+from hub_server import REVISION, hub
+from package_index import FIRST, assert_holds, publish
+from rust_ai_core import models
+
+Pins = Mapping[str, tuple[int, str]]
+
+
+def run_resolver(
+    name: str, environment: Mapping[str, str], pins: Pins | None = None
+) -> "subprocess.Popen[str]":
+    """Resolve in a process of its own, with "tiny" pinned where pins are given."""
+    program = f"""
+import json, sys
+from rust_ai_core import models
+from rust_ai_core.model_sources import DataPackage, Pin
+pins = json.loads(sys.argv[2])
+if pins:
+    models.PINNED_MODELS["tiny"] = models.PinnedModel(
+        "tiny", "organisation/tiny", {{name: Pin(*pin) for name, pin in pins.items()}},
+        ({FIRST!r},),
+    )
+print(models.resolve(sys.argv[1]))
+"""
+    return subprocess.Popen(
+        [sys.executable, "-c", program, name, json.dumps(pins or {})],
+        env={**os.environ, **environment},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+
+
+def pins_of(model: models.PinnedModel) -> Pins:
+    return {name: (pin.size, pin.sha256) for name, pin in model.files.items()}
+
+
+def test_processes_that_race_fetch_once(
+    index: Path, pinned: models.PinnedModel, contents: dict[str, bytes], tmp_path: Path
+) -> None:
+    publish(index, FIRST, contents)
+    environment = {"HF_HUB_OFFLINE": "1", "HF_HOME": str(tmp_path / "hub")}
+    processes = [run_resolver("tiny", environment, pins_of(pinned)) for _ in range(4)]
+    results = [process.communicate(timeout=120) for process in processes]
+    folders = {output.strip() for output, _ in results}
+    assert len(folders) == 1
+    assert_holds(Path(folders.pop()), contents)
+    fetched = [errors for _, errors in results if "getting the data package" in errors]
+    assert len(fetched) == 1
+
+
+class TestHub:
+    @pytest.fixture
+    def environment(self, index: Path, tmp_path: Path) -> dict[str, str]:
+        assert index.is_dir()
+        return {"HF_HOME": str(tmp_path / "hub"), "HF_HUB_OFFLINE": "0"}
+
+    def resolve(
+        self,
+        name: str,
+        environment: Mapping[str, str],
+        pins: Pins | None = None,
+    ) -> tuple[str, str]:
+        process = run_resolver(name, environment, pins)
+        output, errors = process.communicate(timeout=120)
+        return output.strip(), errors
+
+    def test_any_repository_is_fetched_and_used_in_place(
+        self, environment: dict[str, str], contents: dict[str, bytes], tmp_path: Path
+    ) -> None:
+        extra = {"pytorch_model.bin": b"not needed", "README.md": b"# not needed"}
+        with hub("organisation/any", {**contents, **extra}) as (endpoint, downloaded):
+            environment["HF_ENDPOINT"] = endpoint
+            folder, errors = self.resolve("organisation/any", environment)
+            assert_holds(Path(folder), contents)
+            assert Path(folder).is_relative_to(tmp_path / "hub")
+            assert sorted(downloaded) == sorted(contents)
+            assert "asking the Hugging Face hub for organisation/any" in errors
+            # A snapshot that is there is taken as it is.
+            downloaded.clear()
+            again, errors = self.resolve("organisation/any", environment)
+            assert (again, downloaded) == (folder, [])
+        assert "asking" not in errors
+
+    def test_offline_uses_what_the_hub_cache_has(
+        self, environment: dict[str, str], tiny_model: Path, tmp_path: Path
+    ) -> None:
+        repository = tmp_path / "hub" / "hub" / "models--organisation--cached"
+        shutil.copytree(tiny_model, repository / "snapshots" / REVISION)
+        (repository / "refs").mkdir()
+        (repository / "refs" / "main").write_text(REVISION)
+        environment["HF_HUB_OFFLINE"] = "1"
+        folder, _ = self.resolve("organisation/cached", environment)
+        assert Path(folder) == repository / "snapshots" / REVISION
+        _, errors = self.resolve("organisation/other", environment)
+        assert "the model 'organisation/other' could not be found" in errors
+
+    def test_a_repository_without_safetensors_is_refused(
+        self, environment: dict[str, str], contents: dict[str, bytes]
+    ) -> None:
+        files = {name: data for name, data in contents.items() if name != "model.safetensors"}
+        with hub("organisation/old", files) as (environment["HF_ENDPOINT"], _):
+            _, errors = self.resolve("organisation/old", environment)
+        assert "the repository has no model.safetensors" in errors
+
+    def test_a_pinned_model_is_linked_and_then_found_without_the_hub(
+        self,
+        environment: dict[str, str],
+        pinned: models.PinnedModel,
+        contents: dict[str, bytes],
+        tmp_path: Path,
+    ) -> None:
+        with hub("organisation/tiny", contents) as (environment["HF_ENDPOINT"], downloaded):
+            folder, _ = self.resolve("tiny", environment, pins_of(pinned))
+        assert sorted(downloaded) == sorted(contents)
+        assert_holds(Path(folder), contents)
+        weights = Path(folder, "model.safetensors")
+        assert weights.resolve().is_relative_to(tmp_path / "hub")
+        again, errors = self.resolve("tiny", environment, pins_of(pinned))
+        assert (again, errors) == (folder, "")
+
+    def test_wrong_content_from_the_hub_leads_to_the_next_source(
+        self,
+        environment: dict[str, str],
+        index: Path,
+        pinned: models.PinnedModel,
+        contents: dict[str, bytes],
+    ) -> None:
+        weights = contents["model.safetensors"]
+        wrong = {**contents, "model.safetensors": weights[:-1] + b"x"}
+        publish(index, FIRST, contents)
+        with hub("organisation/tiny", wrong) as (environment["HF_ENDPOINT"], _):
+            folder, errors = self.resolve("tiny", environment, pins_of(pinned))
+        assert_holds(Path(folder), contents)
+        assert "getting the data package" in errors
