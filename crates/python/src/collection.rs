@@ -1,0 +1,617 @@
+//! A collection: writing, reading and searching records.
+
+use std::sync::{Arc, OnceLock};
+
+use database::{Batch, Filter, Id, SearchOptions};
+use numpy::{IntoPyArray, PyArray2, PyArrayMethods};
+use pyo3::exceptions::PyTypeError;
+use pyo3::prelude::*;
+use pyo3::types::{PyDict, PyMapping, PyString};
+use serde_json::Value;
+
+use crate::arrays::Matrix;
+use crate::convert;
+use crate::encoder::{self, Encoder};
+use crate::errors::{Kind, OrRaise};
+use crate::ingest::{self, IngestReport};
+use crate::progress::Reporter;
+use crate::record::{Hit, Record};
+use crate::threads;
+
+/// Records read at a time while a collection is gone through.
+const PAGE_RECORDS: usize = 256;
+
+/// A collection of records, made by `Database.collection`.
+///
+/// A record has an id (`int` or `str`), a vector, and optionally a text, metadata (a dict of JSON
+/// values) and its place in a source. Searches are exact and run on all cores with the GIL released.
+/// A collection may be used from many threads.
+#[pyclass(module = "rust_ai_core", frozen)]
+pub(crate) struct Collection {
+    inner: database::Collection,
+    /// Loaded when it is first needed.
+    encoder: OnceLock<Arc<inference::Encoder>>,
+}
+
+pub(crate) fn stats_to_dict<'py>(
+    py: Python<'py>,
+    stats: &database::CollectionStats,
+) -> PyResult<Bound<'py, PyDict>> {
+    let dict = PyDict::new(py);
+    dict.set_item("records", stats.records)?;
+    dict.set_item("sources", stats.documents)?;
+    dict.set_item("file_bytes", stats.file_bytes)?;
+    dict.set_item("live_bytes", stats.live_bytes)?;
+    dict.set_item("dead_bytes", stats.dead_bytes)?;
+    dict.set_item("memory_bytes", stats.memory_bytes)?;
+    dict.set_item("generation", stats.generation)?;
+    Ok(dict)
+}
+
+impl Collection {
+    pub(crate) fn new(
+        inner: database::Collection,
+        encoder: Option<Arc<inference::Encoder>>,
+    ) -> Collection {
+        let cell = OnceLock::new();
+        if let Some(encoder) = encoder {
+            // A new cell is empty, so this cannot fail.
+            let _ = cell.set(encoder);
+        }
+        Collection { inner, encoder: cell }
+    }
+
+    fn encoder(&self, py: Python<'_>) -> PyResult<Arc<inference::Encoder>> {
+        if let Some(encoder) = self.encoder.get() {
+            return Ok(encoder.clone());
+        }
+        let Some(model) = &self.inner.schema().model else {
+            return Err(Kind::Model.error(format!(
+                "collection {:?} has no model: give vectors, or create it with model=",
+                self.inner.name()
+            )));
+        };
+        let (_, encoder) = Encoder::of(PyString::new(py, &model.name).as_any())?;
+        if encoder.fingerprint() != model.fingerprint {
+            return Err(Kind::Model.error(format!(
+                "collection {:?} was made with another {:?} (fingerprint {}, this one has {}); \
+                 its vectors do not compare",
+                self.inner.name(),
+                model.name,
+                model.fingerprint,
+                encoder.fingerprint()
+            )));
+        }
+        Ok(self.encoder.get_or_init(|| encoder).clone())
+    }
+
+    /// The vectors that queries or texts stand for.
+    fn vectors(&self, object: &Bound<'_, PyAny>) -> PyResult<Matrix> {
+        let dimension = self.inner.schema().dimension;
+        if !are_texts(object)? {
+            return Matrix::of_dimension(object, dimension);
+        }
+        let py = object.py();
+        let texts = convert::texts(object)?;
+        let encoder = self.encoder(py)?;
+        let values = encoder::encode(py, &encoder, &texts, &Reporter::Silent)?;
+        Ok(Matrix { values, rows: texts.len(), columns: dimension })
+    }
+}
+
+/// Whether an argument is a text or a sequence that starts with one.
+fn are_texts(object: &Bound<'_, PyAny>) -> PyResult<bool> {
+    if object.is_instance_of::<PyString>() {
+        return Ok(true);
+    }
+    let is_sequence = object.is_instance_of::<pyo3::types::PyList>()
+        || object.is_instance_of::<pyo3::types::PyTuple>();
+    Ok(is_sequence && object.len()? > 0 && object.get_item(0)?.is_instance_of::<PyString>())
+}
+
+/// A filter from the `where` argument.
+pub(crate) fn filter(condition: Option<&Bound<'_, PyAny>>) -> PyResult<Option<Filter>> {
+    let Some(condition) = condition.filter(|condition| !condition.is_none()) else {
+        return Ok(None);
+    };
+    let value = convert::json_object(condition, "where")?;
+    Filter::parse(&value).map(Some).map_err(|error| Kind::Filter.error(error.to_string()))
+}
+
+/// One metadata object a record, from a mapping for all or a sequence of one each.
+fn metadata_column(
+    metadata: Option<&Bound<'_, PyAny>>,
+    ids: &[Id],
+) -> PyResult<Vec<Option<Value>>> {
+    let Some(metadata) = metadata.filter(|metadata| !metadata.is_none()) else {
+        return Ok(Vec::new());
+    };
+    if metadata.cast::<PyMapping>().is_ok() {
+        let value = convert::json_object(metadata, "metadata")?;
+        return Ok(vec![Some(value); ids.len()]);
+    }
+    let items = metadata.try_iter().map_err(|_| {
+        PyTypeError::new_err(format!(
+            "metadata is a dict for all records or a sequence of dicts, not {}",
+            convert::type_name(metadata)
+        ))
+    })?;
+    let one = |(index, item): (usize, PyResult<Bound<'_, PyAny>>)| {
+        let item = item?;
+        if item.is_none() {
+            return Ok(None);
+        }
+        let what = match ids.get(index) {
+            Some(Id::Str(text)) => format!("metadata of {text:?}"),
+            Some(Id::Int(number)) => format!("metadata of {number}"),
+            None => format!("metadata[{index}]"),
+        };
+        convert::json_object(&item, &what).map(Some)
+    };
+    items.enumerate().map(one).collect()
+}
+
+/// One text or `None` a record.
+fn text_column(texts: Option<&Bound<'_, PyAny>>) -> PyResult<Vec<Option<String>>> {
+    let Some(texts) = texts.filter(|texts| !texts.is_none()) else {
+        return Ok(Vec::new());
+    };
+    if texts.is_instance_of::<PyString>() {
+        return Ok(vec![Some(texts.extract()?)]);
+    }
+    let items = texts.try_iter().map_err(|_| {
+        PyTypeError::new_err(format!("texts are str, not {}", convert::type_name(texts)))
+    })?;
+    let one = |(index, item): (usize, PyResult<Bound<'_, PyAny>>)| {
+        let item = item?;
+        item.extract::<Option<String>>().map_err(|_| {
+            PyTypeError::new_err(format!(
+                "text {index} is a {}, not a str",
+                convert::type_name(&item)
+            ))
+        })
+    };
+    items.enumerate().map(one).collect()
+}
+
+/// Drops the rows of a batch whose vectors hold NaN or an infinity.
+fn drop_non_finite(batch: &mut Batch, dimension: usize) {
+    let finite: Vec<bool> = batch
+        .vectors
+        .chunks_exact(dimension)
+        .map(|row| row.iter().all(|x| x.is_finite()))
+        .collect();
+    let mut row = 0;
+    batch.vectors.retain(|_| {
+        row += 1;
+        finite[(row - 1) / dimension]
+    });
+    fn keep<T>(column: &mut Vec<T>, finite: &[bool]) {
+        let mut row = 0;
+        column.retain(|_| {
+            row += 1;
+            finite[row - 1]
+        });
+    }
+    keep(&mut batch.ids, &finite);
+    keep(&mut batch.texts, &finite);
+    keep(&mut batch.metadata, &finite);
+}
+
+#[pymethods]
+impl Collection {
+    /// The name it was created with.
+    #[getter]
+    fn name(&self) -> &str {
+        self.inner.name()
+    }
+
+    /// Elements of a vector.
+    #[getter]
+    fn dimension(&self) -> usize {
+        self.inner.schema().dimension
+    }
+
+    /// "cosine", "dot" or "l2".
+    #[getter]
+    fn metric(&self) -> &'static str {
+        self.inner.schema().metric.name()
+    }
+
+    /// The name of the model that embeds its texts, if it has one.
+    #[getter]
+    fn model(&self) -> Option<&str> {
+        self.inner.schema().model.as_ref().map(|model| model.name.as_str())
+    }
+
+    /// The encoder of its model, loaded on first use. Raises ModelError where it has no model, or
+    /// where the model of that name is no longer the one that made the collection's vectors.
+    #[getter(encoder)]
+    fn encoder_object(&self, py: Python<'_>) -> PyResult<Encoder> {
+        let encoder = self.encoder(py)?;
+        Ok(Encoder::wrap(self.model().unwrap_or_default().to_owned(), encoder))
+    }
+
+    /// Writes records: new ones are added, those whose id exists are replaced as a whole. Returns
+    /// how many. The call is one transaction, and durable when it returns (see `open`).
+    ///
+    /// `ids` are `int` or `str`; `vectors` is n x dimension of anything that NumPy understands.
+    /// Where the collection has a model, `texts` alone will do: they are embedded. `metadata` is one
+    /// dict for all, or one (or None) each. Where an id comes twice, the last one wins. Raises
+    /// DimensionError, NonFiniteError for NaN or infinity (`non_finite="skip"` leaves such rows
+    /// out), TypeError for metadata that is not JSON; then nothing is written.
+    ///
+    /// >>> import rust_ai_core as rac
+    /// >>> with rac.open("notes.rac") as db:
+    /// ...     items = db.collection("items", dimension=2)
+    /// ...     items.upsert([1, 2], [[1, 0], [0, 1]], metadata=[{"lang": "en"}, {"lang": "de"}])
+    /// 2
+    #[pyo3(signature = (ids, vectors = None, *, texts = None, metadata = None, non_finite = "raise"))]
+    fn upsert(
+        &self,
+        ids: &Bound<'_, PyAny>,
+        vectors: Option<&Bound<'_, PyAny>>,
+        texts: Option<&Bound<'_, PyAny>>,
+        metadata: Option<&Bound<'_, PyAny>>,
+        non_finite: &str,
+    ) -> PyResult<usize> {
+        let py = ids.py();
+        let ids = convert::ids(ids)?;
+        let metadata = metadata_column(metadata, &ids)?;
+        let texts = text_column(texts)?;
+        let columns = [
+            ("metadata", metadata.len(), metadata.is_empty()),
+            ("texts", texts.len(), texts.is_empty()),
+        ];
+        for (name, length, absent) in columns {
+            if !absent && length != ids.len() {
+                return Err(Kind::Argument
+                    .error(format!("there are {} ids, but {length} {name}", ids.len())));
+            }
+        }
+        let dimension = self.inner.schema().dimension;
+        let vectors = match vectors.filter(|vectors| !vectors.is_none()) {
+            Some(vectors) => Matrix::of_dimension(vectors, dimension)?,
+            None if ids.is_empty() => Matrix { values: Vec::new(), rows: 0, columns: dimension },
+            None if texts.is_empty() => {
+                return Err(Kind::Argument.error("give vectors, or texts for a model to embed"));
+            }
+            None => {
+                let present: Vec<String> = texts
+                    .iter()
+                    .enumerate()
+                    .map(|(index, text)| {
+                        text.clone().ok_or_else(|| {
+                            PyTypeError::new_err(format!("text {index} is None and has no vector"))
+                        })
+                    })
+                    .collect::<PyResult<_>>()?;
+                let encoder = self.encoder(py)?;
+                let values = encoder::encode(py, &encoder, &present, &Reporter::Silent)?;
+                Matrix { values, rows: present.len(), columns: dimension }
+            }
+        };
+        if vectors.rows != ids.len() {
+            return Err(Kind::Argument.error(format!(
+                "there are {} ids, but {} vectors",
+                ids.len(),
+                vectors.rows
+            )));
+        }
+        let mut batch = Batch { ids, vectors: vectors.values, texts, metadata, places: Vec::new() };
+        match non_finite {
+            "raise" => {}
+            "skip" => drop_non_finite(&mut batch, dimension),
+            other => {
+                return Err(Kind::Argument
+                    .error(format!("non_finite is \"raise\" or \"skip\", not {other:?}")));
+            }
+        }
+        Ok(py.detach(|| self.inner.upsert(batch)).or_raise()?.upserted)
+    }
+
+    /// The records of these ids, in their order; None for an id that is not there.
+    fn get(&self, ids: &Bound<'_, PyAny>) -> PyResult<Vec<Option<Record>>> {
+        let py = ids.py();
+        let ids = convert::ids(ids)?;
+        let records = py.detach(|| self.inner.get(&ids)).or_raise()?;
+        Ok(records.into_iter().map(|record| record.map(Record::from)).collect())
+    }
+
+    /// Deletes by id, or every record that matches `where`; returns how many were there.
+    ///
+    /// >>> import rust_ai_core as rac
+    /// >>> with rac.open("notes.rac") as db:
+    /// ...     items = db.collection("items", dimension=2)
+    /// ...     _ = items.upsert([1, 2, 3], [[1, 0], [0, 1], [1, 1]], metadata={"old": True})
+    /// ...     items.delete([1, 99]), items.delete(where={"old": True}), len(items)
+    /// (1, 2, 0)
+    #[pyo3(signature = (ids = None, *, r#where = None))]
+    fn delete(
+        &self,
+        py: Python<'_>,
+        ids: Option<&Bound<'_, PyAny>>,
+        r#where: Option<&Bound<'_, PyAny>>,
+    ) -> PyResult<usize> {
+        match (ids.filter(|ids| !ids.is_none()), filter(r#where)?) {
+            (Some(ids), None) => {
+                let ids = convert::ids(ids)?;
+                py.detach(|| self.inner.delete(&ids)).or_raise()
+            }
+            (None, Some(filter)) => py.detach(|| self.inner.delete_where(&filter)).or_raise(),
+            _ => Err(Kind::Argument.error("give either ids or where")),
+        }
+    }
+
+    /// The records nearest to a query, best first, at most `limit`.
+    ///
+    /// `query` is a text, where the collection has a model, or a vector. `where` restricts the
+    /// search to matching records: `{"lang": "en", "year": {"$gte": 2020}}` with the operators
+    /// `$eq $ne $in $nin $gt $gte $lt $lte $exists $contains $and $or $not`, dotted keys for nested
+    /// values, and `$id`, `$source`, `$line` for the record itself. The result is exact; equal
+    /// scores come in the order of insertion. Raises FilterError (a ValueError) for a condition
+    /// that means nothing, ArgumentError for a limit of 0.
+    ///
+    /// >>> import rust_ai_core as rac
+    /// >>> with rac.open("notes.rac") as db:
+    /// ...     notes = db.collection("notes", model="minilm")
+    /// ...     _ = notes.upsert(["a", "b"], texts=["The cat sleeps.", "Stocks fell today."])
+    /// ...     notes.search("finance", limit=1)[0].text
+    /// 'Stocks fell today.'
+    #[pyo3(signature = (query, *, limit = 10, r#where = None))]
+    fn search(
+        &self,
+        query: &Bound<'_, PyAny>,
+        limit: usize,
+        r#where: Option<&Bound<'_, PyAny>>,
+    ) -> PyResult<Vec<Hit>> {
+        let py = query.py();
+        let filter = filter(r#where)?;
+        let query = self.vectors(query)?;
+        if query.rows != 1 {
+            return Err(Kind::Argument
+                .error(format!("search takes one query, found {}; see search_batch", query.rows)));
+        }
+        let options = SearchOptions { limit, filter: filter.as_ref() };
+        let hits = threads::run(py, || self.inner.search(&query.values, &options))?.or_raise()?;
+        Ok(hits.into_iter().map(Hit::from).collect())
+    }
+
+    /// Searches for many queries at once: `(ids, scores)`, both of shape (n, limit), best first.
+    ///
+    /// `queries` are texts or vectors. `ids` is an object array with None, `scores` a float32 array
+    /// with NaN where there are fewer records than `limit`. Otherwise as `search`.
+    ///
+    /// >>> import rust_ai_core as rac
+    /// >>> with rac.open("notes.rac") as db:
+    /// ...     items = db.collection("items", dimension=2)
+    /// ...     _ = items.upsert(["x", "y"], [[1, 0], [0, 1]])
+    /// ...     ids, scores = items.search_batch([[2, 0], [0, 3]], limit=1)
+    /// >>> ids.tolist(), scores.tolist()
+    /// ([['x'], ['y']], [[1.0], [1.0]])
+    #[pyo3(signature = (queries, *, limit = 10, r#where = None))]
+    #[expect(clippy::type_complexity, reason = "two arrays, spelled out")]
+    fn search_batch<'py>(
+        &self,
+        queries: &Bound<'py, PyAny>,
+        limit: usize,
+        r#where: Option<&Bound<'py, PyAny>>,
+    ) -> PyResult<(Bound<'py, PyArray2<Py<PyAny>>>, Bound<'py, PyArray2<f32>>)> {
+        let py = queries.py();
+        let filter = filter(r#where)?;
+        let queries = self.vectors(queries)?;
+        let options = SearchOptions { limit, filter: filter.as_ref() };
+        let found =
+            threads::run(py, || self.inner.search_batch(&queries.values, queries.rows, &options))?
+                .or_raise()?;
+        let cells = queries.rows * limit;
+        let mut ids: Vec<Py<PyAny>> = Vec::with_capacity(cells);
+        let mut scores: Vec<f32> = Vec::with_capacity(cells);
+        for row in &found {
+            for hit in row {
+                ids.push(convert::id_to_python(py, &hit.id)?.unbind());
+                scores.push(hit.score);
+            }
+            ids.extend((row.len()..limit).map(|_| py.None()));
+            scores.extend((row.len()..limit).map(|_| f32::NAN));
+        }
+        let shape = [queries.rows, limit];
+        Ok((ids.into_pyarray(py).reshape(shape)?, scores.into_pyarray(py).reshape(shape)?))
+    }
+
+    /// How many records there are, or how many match `where`.
+    #[pyo3(signature = (r#where = None))]
+    fn count(&self, py: Python<'_>, r#where: Option<&Bound<'_, PyAny>>) -> PyResult<usize> {
+        match filter(r#where)? {
+            Some(filter) => py.detach(|| self.inner.count(&filter)).or_raise(),
+            None => self.inner.len().or_raise(),
+        }
+    }
+
+    /// The sources that were ingested, sorted.
+    fn sources(&self) -> PyResult<Vec<String>> {
+        let documents = self.inner.documents().or_raise()?;
+        let mut sources: Vec<String> = documents.into_iter().map(|(source, _)| source).collect();
+        sources.sort();
+        Ok(sources)
+    }
+
+    /// Parses, chunks, embeds and stores a file, a folder, or texts. Needs a model.
+    ///
+    /// `source` is a path (folders are walked, files of known formats read: Markdown, text, HTML,
+    /// source code, CSV, TSV, JSON, JSON Lines), a mapping of name to text, or an iterable of texts.
+    /// `include` and `exclude` are globs; `gitignore=True` honours `.gitignore`; hidden files are
+    /// left out unless `hidden`. Texts are cut on section and sentence boundaries into chunks of at
+    /// most `max_tokens` (the model's limit) with `overlap_tokens` of overlap, and for each
+    /// `source_text[start:end] == text`, where the source text is `parse(path).text`. Chunks get
+    /// the metadata title, format and section where known, and `metadata`.
+    ///
+    /// Sources whose content and settings did not change are passed over; a changed one is replaced
+    /// as a whole; `prune=True` deletes sources that are gone from the folder. A file that cannot be
+    /// read is reported in the result and skipped. `progress` is True for a bar or a callable that
+    /// gets an IngestProgress. Ctrl-C stops cleanly: what is written stays, a rerun continues.
+    ///
+    /// >>> import rust_ai_core as rac
+    /// >>> with rac.open("notes.rac") as db:
+    /// ...     notes = db.collection("notes", model="minilm")
+    /// ...     report = notes.ingest({"cats.md": "# Cats\n\nCats sleep a lot."})
+    /// ...     hit = notes.search("how long do cats sleep?", limit=1)[0]
+    /// >>> report.ingested, report.chunks, hit.source, hit.line
+    /// (1, 1, 'cats.md', 1)
+    #[pyo3(signature = (
+        source, *, include = None, exclude = None, gitignore = false, hidden = false,
+        max_file_bytes = 52_428_800, encoding = None, max_tokens = None, overlap_tokens = None,
+        metadata = None, prune = false, progress = None
+    ))]
+    #[expect(clippy::too_many_arguments, reason = "keyword arguments of Python")]
+    fn ingest(
+        &self,
+        py: Python<'_>,
+        source: &Bound<'_, PyAny>,
+        include: Option<Vec<String>>,
+        exclude: Option<Vec<String>>,
+        gitignore: bool,
+        hidden: bool,
+        max_file_bytes: u64,
+        encoding: Option<String>,
+        max_tokens: Option<usize>,
+        overlap_tokens: Option<usize>,
+        metadata: Option<&Bound<'_, PyAny>>,
+        prune: bool,
+        progress: Option<&Bound<'_, PyAny>>,
+    ) -> PyResult<IngestReport> {
+        let encoder = self.encoder(py)?;
+        let settings = ingest::Settings {
+            include: include.unwrap_or_default(),
+            exclude: exclude.unwrap_or_default(),
+            gitignore,
+            hidden,
+            max_file_bytes,
+            encoding,
+            max_tokens,
+            overlap_tokens,
+            metadata: metadata
+                .filter(|metadata| !metadata.is_none())
+                .map(|metadata| convert::json_object(metadata, "metadata"))
+                .transpose()?,
+            prune,
+        };
+        ingest::run(py, &self.inner, &encoder, source, settings, progress)
+    }
+
+    /// Rewrites the files without what was deleted or replaced. This also happens by itself.
+    fn compact(&self, py: Python<'_>) -> PyResult<()> {
+        py.detach(|| self.inner.compact()).or_raise()
+    }
+
+    /// Returns once everything written so far is on the disk.
+    fn flush(&self, py: Python<'_>) -> PyResult<()> {
+        py.detach(|| self.inner.flush()).or_raise()
+    }
+
+    /// What the collection takes: records, sources, bytes on disk (live and dead) and in memory.
+    fn stats<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyDict>> {
+        stats_to_dict(py, &self.inner.stats().or_raise()?)
+    }
+
+    fn __len__(&self) -> PyResult<usize> {
+        self.inner.len().or_raise()
+    }
+
+    fn __bool__(&self) -> bool {
+        true
+    }
+
+    fn __contains__(&self, id: &Bound<'_, PyAny>) -> PyResult<bool> {
+        self.inner.contains(&convert::id(id)?).or_raise()
+    }
+
+    fn __iter__(&self) -> RecordIterator {
+        RecordIterator {
+            collection: self.inner.clone(),
+            state: std::sync::Mutex::new(Scan {
+                page: Vec::new().into_iter(),
+                next: Next::Page(None),
+            }),
+        }
+    }
+
+    fn __repr__(&self) -> String {
+        let schema = self.inner.schema();
+        let name = self.inner.name();
+        let model = schema
+            .model
+            .as_ref()
+            .map_or(String::new(), |model| format!(", model='{}'", model.name));
+        let metric = schema.metric.name();
+        let records = match self.inner.len() {
+            Ok(records) => format!("records={records}"),
+            Err(_) => "closed".to_owned(),
+        };
+        format!(
+            "Collection('{name}', dimension={}, metric='{metric}'{model}, {records})",
+            schema.dimension
+        )
+    }
+
+    fn _repr_html_(&self) -> String {
+        let escape = |text: &str| text.replace('&', "&amp;").replace('<', "&lt;");
+        let schema = self.inner.schema();
+        let mut rows = vec![
+            (
+                "records",
+                self.inner.len().map_or("closed".to_owned(), |records| records.to_string()),
+            ),
+            ("dimension", schema.dimension.to_string()),
+            ("metric", schema.metric.name().to_owned()),
+        ];
+        if let Some(model) = &schema.model {
+            rows.push(("model", model.name.clone()));
+        }
+        let rows: String = rows
+            .iter()
+            .map(|(label, value)| format!("<tr><th>{label}</th><td>{}</td></tr>", escape(value)))
+            .collect();
+        format!("<table><caption>{}</caption>{rows}</table>", escape(self.inner.name()))
+    }
+}
+
+/// Goes through all records of a collection, a page at a time.
+#[pyclass(module = "rust_ai_core", frozen)]
+pub(crate) struct RecordIterator {
+    collection: database::Collection,
+    state: std::sync::Mutex<Scan>,
+}
+
+struct Scan {
+    page: std::vec::IntoIter<database::Record>,
+    next: Next,
+}
+
+enum Next {
+    Page(Option<database::Cursor>),
+    End,
+}
+
+#[pymethods]
+impl RecordIterator {
+    fn __iter__(slf: Py<Self>) -> Py<Self> {
+        slf
+    }
+
+    fn __next__(&self, py: Python<'_>) -> PyResult<Option<Record>> {
+        let next = || -> database::Result<Option<database::Record>> {
+            let mut state = self.state.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+            loop {
+                if let Some(record) = state.page.next() {
+                    return Ok(Some(record));
+                }
+                let Next::Page(cursor) = state.next else { return Ok(None) };
+                let page = self.collection.scan(cursor, PAGE_RECORDS, None)?;
+                state.page = page.records.into_iter();
+                state.next = page.next.map_or(Next::End, |cursor| Next::Page(Some(cursor)));
+            }
+        };
+        Ok(py.detach(next).or_raise()?.map(Record::from))
+    }
+}

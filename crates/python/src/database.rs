@@ -1,0 +1,291 @@
+//! A database: opening, its collections, closing.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use database::{Durability, Metric, Model, Options, Schema};
+use pyo3::prelude::*;
+use pyo3::types::PyDict;
+
+use crate::collection::{Collection, stats_to_dict};
+use crate::encoder::Encoder;
+use crate::errors::{Kind, OrRaise};
+
+/// The metric of a name that a user types.
+pub(crate) fn metric_named(name: &str) -> PyResult<Metric> {
+    [Metric::Cosine, Metric::Dot, Metric::L2]
+        .into_iter()
+        .find(|metric| metric.name() == name)
+        .ok_or_else(|| {
+            Kind::Argument.error(format!("metric is \"cosine\", \"dot\" or \"l2\", not {name:?}"))
+        })
+}
+
+/// Opens a database, a directory which is created on first use.
+///
+/// One process writes at a time: a second `open` of the same directory raises LockedError (an
+/// OSError). `durability="sync"` (the default) returns from a write once it is on the disk and
+/// survives a power failure; `"batch"` once the operating system has it, which survives the end of
+/// the process by whatever cause, and reaches the disk within about 0.2 seconds. Raises VersionError
+/// for a database of a newer release, CorruptError for a damaged one, StorageError (an OSError)
+/// where the path is a file, a directory of something else, or not accessible.
+///
+/// >>> import rust_ai_core as rac
+/// >>> with rac.open("notes.rac") as db:
+/// ...     points = db.collection("points", dimension=2, metric="l2")
+/// ...     points.upsert(["a", "b"], [[0, 0], [3, 4]])
+/// ...     points.search([3, 3], limit=1)[0].id
+/// 2
+/// 'b'
+#[pyfunction]
+#[pyo3(signature = (path, *, durability = "sync"))]
+pub(crate) fn open(py: Python<'_>, path: PathBuf, durability: &str) -> PyResult<Database> {
+    let durability = match durability {
+        "sync" => Durability::Sync,
+        "batch" => Durability::Batch,
+        other => {
+            return Err(
+                Kind::Argument.error(format!("durability is \"sync\" or \"batch\", not {other:?}"))
+            );
+        }
+    };
+    let options = Options { durability, ..Options::default() };
+    let inner = py.detach(|| database::Database::open(&path, &options)).or_raise()?;
+    Ok(Database { inner })
+}
+
+/// An open database, made by `rust_ai_core.open`. A context manager that closes itself.
+#[pyclass(module = "rust_ai_core", frozen)]
+pub(crate) struct Database {
+    inner: database::Database,
+}
+
+#[pymethods]
+impl Database {
+    /// The directory.
+    #[getter]
+    fn path(&self) -> String {
+        self.inner.path().display().to_string()
+    }
+
+    /// Whether `close` was called.
+    #[getter]
+    fn closed(&self) -> bool {
+        self.inner.collections().is_err()
+    }
+
+    /// What was cut off when collections were opened: unfinished writes of a process that died,
+    /// one sentence each. No write that had returned is ever among them.
+    #[getter]
+    fn recovered(&self) -> Vec<String> {
+        let sentence = |recovery: database::Recovery| {
+            format!(
+                "{}: an unfinished write of {} bytes at byte {} was cut off",
+                recovery.collection, recovery.bytes_cut, recovery.offset
+            )
+        };
+        self.inner.recovered().into_iter().map(sentence).collect()
+    }
+
+    /// Opens a collection, and creates it where there is none of that name.
+    ///
+    /// Creating one needs either `model` (a name, path or Encoder: texts are embedded for you) or
+    /// `dimension` (you bring vectors), and takes `metric`: "cosine" (the default), "dot" or "l2".
+    /// An existing one needs neither; what is given must agree with it, or SchemaError says how it
+    /// differs. A collection knows its model's fingerprint and refuses another model's vectors.
+    /// Raises NotFoundError (a KeyError) where there is none and nothing is said to create it.
+    ///
+    /// >>> import rust_ai_core as rac
+    /// >>> db = rac.open("notes.rac")
+    /// >>> db.collection("points", dimension=3)
+    /// Collection('points', dimension=3, metric='cosine', records=0)
+    /// >>> db.close()
+    #[pyo3(signature = (name, *, dimension = None, model = None, metric = None))]
+    fn collection(
+        &self,
+        py: Python<'_>,
+        name: &str,
+        dimension: Option<usize>,
+        model: Option<&Bound<'_, PyAny>>,
+        metric: Option<&str>,
+    ) -> PyResult<Collection> {
+        let metric = metric.map(metric_named).transpose()?;
+        let encoder = model.map(Encoder::of).transpose()?;
+        if let (Some(dimension), Some((name, encoder))) = (dimension, &encoder)
+            && dimension != encoder.dimension()
+        {
+            return Err(Kind::Dimension.error(format!(
+                "dimension={dimension}, but model {name:?} makes vectors of {}",
+                encoder.dimension()
+            )));
+        }
+        // What was left open is what an existing collection says.
+        let existing = match py.detach(|| self.inner.collection(name, None)) {
+            Ok(collection) => Some(collection.schema().clone()),
+            Err(database::Error::NotFound { .. }) => None,
+            Err(error) => return Err(error).or_raise(),
+        };
+        let asked = Schema {
+            dimension: match (dimension, &encoder, &existing) {
+                (Some(dimension), _, _) => dimension,
+                (None, Some((_, encoder)), _) => encoder.dimension(),
+                (None, None, Some(schema)) => schema.dimension,
+                (None, None, None) => {
+                    return Err(Kind::NotFound.error(format!(
+                        "there is no collection named {name:?}; give model= or dimension= to \
+                         create it"
+                    )));
+                }
+            },
+            metric: metric
+                .or(existing.as_ref().map(|schema| schema.metric))
+                .unwrap_or(Metric::Cosine),
+            model: match (&encoder, &existing) {
+                (None, Some(schema)) => schema.model.clone(),
+                (None, None) => None,
+                (Some((name, encoder)), existing) => {
+                    let fingerprint = encoder.fingerprint().to_owned();
+                    let known = existing.as_ref().and_then(|schema| schema.model.as_ref());
+                    // The same model by another name is the same model.
+                    Some(match known.filter(|model| model.fingerprint == fingerprint) {
+                        Some(model) => model.clone(),
+                        None => Model { name: name.clone(), fingerprint },
+                    })
+                }
+            },
+        };
+        let collection = py.detach(|| self.inner.collection(name, Some(asked))).or_raise()?;
+        Ok(Collection::new(collection, encoder.map(|(_, encoder)| encoder)))
+    }
+
+    /// The names of all collections, sorted.
+    fn collections(&self) -> PyResult<Vec<String>> {
+        self.inner.collections().or_raise()
+    }
+
+    /// Deletes a collection and its files. Raises NotFoundError where there is none.
+    fn drop(&self, py: Python<'_>, name: &str) -> PyResult<()> {
+        py.detach(|| self.inner.drop_collection(name)).or_raise()
+    }
+
+    /// Returns once everything written so far is on the disk.
+    fn flush(&self, py: Python<'_>) -> PyResult<()> {
+        py.detach(|| self.inner.flush()).or_raise()
+    }
+
+    /// What the database takes: bytes on disk and in memory, and the same for each collection.
+    fn stats<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyDict>> {
+        let stats = py.detach(|| self.inner.stats()).or_raise()?;
+        let dict = PyDict::new(py);
+        dict.set_item("path", self.path())?;
+        dict.set_item("file_bytes", stats.file_bytes)?;
+        dict.set_item("memory_bytes", stats.memory_bytes)?;
+        let collections = PyDict::new(py);
+        for (name, stats) in &stats.collections {
+            collections.set_item(name, stats_to_dict(py, stats)?)?;
+        }
+        dict.set_item("collections", collections)?;
+        Ok(dict)
+    }
+
+    /// Brings everything to the disk and lets go of the directory. Later calls on the database and
+    /// its collections raise ClosedError (a ValueError). Closing twice does nothing.
+    fn close(&self, py: Python<'_>) -> PyResult<()> {
+        py.detach(|| self.inner.close()).or_raise()
+    }
+
+    fn __enter__(slf: Py<Self>) -> Py<Self> {
+        slf
+    }
+
+    #[pyo3(signature = (*_exc))]
+    fn __exit__(&self, py: Python<'_>, _exc: &Bound<'_, PyAny>) -> PyResult<()> {
+        self.close(py)
+    }
+
+    fn __repr__(&self) -> String {
+        match self.inner.collections() {
+            Ok(names) => format!("Database({:?}, collections={names:?})", self.path()),
+            Err(_) => format!("Database({:?}, closed)", self.path()),
+        }
+    }
+}
+
+/// Checks every byte of a database against its checksums, changes nothing, needs no lock.
+///
+/// >>> import rust_ai_core as rac
+/// >>> rac.open("notes.rac").close()
+/// >>> rac.verify("notes.rac")
+/// VerifyReport(ok, 0 collections)
+#[pyfunction]
+#[pyo3(signature = (path))]
+pub(crate) fn verify(py: Python<'_>, path: PathBuf) -> PyResult<VerifyReport> {
+    let inner = py.detach(|| database::verify(&path)).or_raise()?;
+    Ok(VerifyReport { inner: Arc::new(inner) })
+}
+
+/// What `rust_ai_core.verify` found.
+#[pyclass(module = "rust_ai_core", frozen)]
+pub(crate) struct VerifyReport {
+    inner: Arc<database::VerifyReport>,
+}
+
+#[pymethods]
+impl VerifyReport {
+    /// Whether nothing is wrong anywhere.
+    #[getter]
+    fn ok(&self) -> bool {
+        self.inner.is_sound()
+    }
+
+    /// What is wrong, a sentence each with file and byte.
+    #[getter]
+    fn problems(&self) -> Vec<String> {
+        let inside = self.inner.collections.iter().flat_map(|collection| &collection.problems);
+        self.inner
+            .problems
+            .iter()
+            .chain(inside)
+            .map(|problem| {
+                format!("{}, byte {}: {}", problem.file.display(), problem.offset, problem.what)
+            })
+            .collect()
+    }
+
+    /// For each collection: records, frames, bytes, unfinished_bytes (of a write that nobody was
+    /// told was done) and the number of problems.
+    #[getter]
+    fn collections<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyDict>> {
+        let collections = PyDict::new(py);
+        for report in &self.inner.collections {
+            let dict = PyDict::new(py);
+            dict.set_item("records", report.records)?;
+            dict.set_item("frames", report.frames)?;
+            dict.set_item("bytes", report.bytes)?;
+            dict.set_item("unfinished_bytes", report.unfinished_bytes)?;
+            dict.set_item("problems", report.problems.len())?;
+            collections.set_item(&report.name, dict)?;
+        }
+        Ok(collections)
+    }
+
+    /// All of it as a dict of plain values.
+    fn to_dict<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyDict>> {
+        let dict = PyDict::new(py);
+        dict.set_item("ok", self.ok())?;
+        dict.set_item("problems", self.problems())?;
+        dict.set_item("collections", self.collections(py)?)?;
+        Ok(dict)
+    }
+
+    fn __repr__(&self) -> String {
+        let state = match self.problems().len() {
+            0 => "ok".to_owned(),
+            1 => "1 problem".to_owned(),
+            count => format!("{count} problems"),
+        };
+        let count = self.inner.collections.len();
+        let noun = if count == 1 { "collection" } else { "collections" };
+        format!("VerifyReport({state}, {count} {noun})")
+    }
+}

@@ -1,0 +1,153 @@
+//! What comes out of a collection: records and hits.
+
+use std::sync::Arc;
+
+use database::{Id, Place};
+use numpy::{PyArray1, ToPyArray};
+use pyo3::prelude::*;
+use serde_json::Value;
+
+use crate::convert::{id_to_python, json_to_python};
+
+/// What a record and a hit have in common.
+struct Content {
+    id: Id,
+    text: Option<String>,
+    metadata: Option<Arc<Value>>,
+    place: Option<Place>,
+}
+
+impl Content {
+    fn metadata<'py>(&self, py: Python<'py>) -> PyResult<Option<Bound<'py, PyAny>>> {
+        self.metadata.as_deref().map(|value| json_to_python(py, value)).transpose()
+    }
+
+    /// The id as Python would print it.
+    fn id_repr(&self) -> String {
+        match &self.id {
+            Id::Int(number) => number.to_string(),
+            Id::Str(text) => format!("{text:?}"),
+        }
+    }
+
+    /// Where it stands and how its text begins, for a `repr`.
+    fn summary(&self) -> String {
+        const SHOWN: usize = 60;
+        let mut summary = String::new();
+        if let Some(place) = &self.place {
+            summary += &format!(", {}:{}", place.source, place.line);
+        }
+        if let Some(text) = &self.text {
+            let words = text.split_whitespace().collect::<Vec<_>>().join(" ");
+            let short: String = words.chars().take(SHOWN).collect();
+            let more = if words.chars().count() > SHOWN { "..." } else { "" };
+            summary += &format!(", {:?}", short + more);
+        }
+        summary
+    }
+}
+
+macro_rules! with_content {
+    ($(#[$meta:meta])* $name:ident { $($own:tt)* }) => {
+        #[pymethods]
+        impl $name {
+            $($own)*
+
+            /// The record's id.
+            #[getter]
+            fn id<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyAny>> {
+                id_to_python(py, &self.content.id)
+            }
+
+            /// Its text, if it has one.
+            #[getter]
+            fn text(&self) -> Option<&str> {
+                self.content.text.as_deref()
+            }
+
+            /// Its metadata, if it has any: a new dict each time.
+            #[getter]
+            fn metadata<'py>(&self, py: Python<'py>) -> PyResult<Option<Bound<'py, PyAny>>> {
+                self.content.metadata(py)
+            }
+
+            /// The file or text that it was cut from, if it was ingested.
+            #[getter]
+            fn source(&self) -> Option<&str> {
+                self.content.place.as_ref().map(|place| place.source.as_ref())
+            }
+
+            /// Where its text begins in the source's text, in characters.
+            #[getter]
+            fn start(&self) -> Option<u64> {
+                self.content.place.as_ref().map(|place| place.start)
+            }
+
+            /// Where its text ends: `source_text[start:end] == text`.
+            #[getter]
+            fn end(&self) -> Option<u64> {
+                self.content.place.as_ref().map(|place| place.end)
+            }
+
+            /// The line of the source file that its text begins on, counted from 1.
+            #[getter]
+            fn line(&self) -> Option<u64> {
+                self.content.place.as_ref().map(|place| place.line)
+            }
+        }
+    };
+}
+
+/// A record of a collection: id, vector, text, metadata and place.
+#[pyclass(module = "rust_ai_core", frozen)]
+pub(crate) struct Record {
+    content: Content,
+    vector: Vec<f32>,
+}
+
+with_content!(Record {
+    /// The vector, exactly as it was written: a new float32 array each time.
+    #[getter]
+    fn vector<'py>(&self, py: Python<'py>) -> Bound<'py, PyArray1<f32>> {
+        self.vector.to_pyarray(py)
+    }
+
+    fn __repr__(&self) -> String {
+        format!("Record({}{})", self.content.id_repr(), self.content.summary())
+    }
+});
+
+/// A record that a search found, with its score.
+#[pyclass(module = "rust_ai_core", frozen)]
+pub(crate) struct Hit {
+    content: Content,
+    score: f32,
+}
+
+with_content!(Hit {
+    /// How near it is: cosine or dot product (larger is nearer), or squared L2 distance (smaller is
+    /// nearer), as the collection's metric says.
+    #[getter]
+    fn score(&self) -> f32 {
+        self.score
+    }
+
+    fn __repr__(&self) -> String {
+        let Hit { content, score } = self;
+        format!("Hit({}, score={score:.4}{})", content.id_repr(), content.summary())
+    }
+});
+
+impl From<database::Record> for Record {
+    fn from(record: database::Record) -> Self {
+        let database::Record { id, vector, text, metadata, place } = record;
+        Record { content: Content { id, text, metadata, place }, vector }
+    }
+}
+
+impl From<database::Hit> for Hit {
+    fn from(hit: database::Hit) -> Self {
+        let database::Hit { id, score, text, metadata, place } = hit;
+        Hit { content: Content { id, text, metadata, place }, score }
+    }
+}

@@ -1,0 +1,116 @@
+//! The thread pool that all native work runs on, and how a caller waits for it.
+
+use std::ops::ControlFlow;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::mpsc::{self, RecvTimeoutError};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use pyo3::prelude::*;
+use rayon::{ThreadPool, ThreadPoolBuilder};
+
+use crate::errors::Kind;
+
+/// Sets the number of threads; by default every core that the process may use.
+const THREADS_VARIABLE: &str = "RAC_NUM_THREADS";
+
+/// How often a waiting call looks for Ctrl-C.
+const SIGNAL_INTERVAL: Duration = Duration::from_millis(50);
+
+/// The pool and the process it was made in: threads do not survive a fork, so a child makes its
+/// own.
+static POOL: Mutex<Option<(u32, Arc<ThreadPool>)>> = Mutex::new(None);
+
+fn pool() -> PyResult<Arc<ThreadPool>> {
+    let mut pool = POOL.lock().unwrap_or_else(PoisonError::into_inner);
+    let process = std::process::id();
+    if let Some((owner, pool)) = &*pool
+        && *owner == process
+    {
+        return Ok(pool.clone());
+    }
+    let threads = match std::env::var(THREADS_VARIABLE) {
+        Ok(value) if !value.is_empty() => {
+            value.parse().ok().filter(|&threads| threads > 0).ok_or_else(|| {
+                Kind::Argument.error(format!("{THREADS_VARIABLE}={value} is not a number above 0"))
+            })?
+        }
+        _ => std::thread::available_parallelism().map_or(1, Into::into),
+    };
+    let built = ThreadPoolBuilder::new()
+        .num_threads(threads)
+        .thread_name(|index| format!("rac-{index}"))
+        .build()
+        .map_err(|error| Kind::Storage.error(format!("cannot start threads: {error}")))?;
+    let built = Arc::new(built);
+    // The pool of a parent process has no threads here; dropping it would wait for them.
+    std::mem::forget(pool.replace((process, built.clone())));
+    Ok(built)
+}
+
+/// The number of threads that native work uses: every core this process may run on, or what the
+/// environment variable RAC_NUM_THREADS says.
+///
+/// >>> import rust_ai_core as rac
+/// >>> rac.thread_count() >= 1
+/// True
+#[pyfunction]
+pub(crate) fn thread_count() -> PyResult<usize> {
+    Ok(pool()?.current_num_threads())
+}
+
+/// Runs `work` on the pool with the GIL released.
+pub(crate) fn run<T: Send>(py: Python<'_>, work: impl FnOnce() -> T + Send) -> PyResult<T> {
+    let pool = pool()?;
+    Ok(py.detach(|| pool.install(work)))
+}
+
+/// Runs `work` on the pool with the GIL released while this thread waits, looks for Ctrl-C, and
+/// hands what `work` reports to `report` with the GIL held.
+///
+/// `work` gets a function to report with; it must stop soon after that returns `Break`. An
+/// exception from `report` or from a signal handler is raised once `work` has returned.
+pub(crate) fn run_watched<T: Send, Event: Send>(
+    py: Python<'_>,
+    work: impl FnOnce(&(dyn Fn(Event) -> ControlFlow<()> + Sync)) -> T + Send,
+    mut report: impl FnMut(Python<'_>, Event) -> PyResult<()> + Send,
+) -> PyResult<(T, PyResult<()>)> {
+    let pool = pool()?;
+    let stop = AtomicBool::new(false);
+    py.detach(|| {
+        let (events, received) = mpsc::channel::<Event>();
+        let mut outcome = None;
+        let raised = pool.in_place_scope(|scope| {
+            let (stop, outcome) = (&stop, &mut outcome);
+            scope.spawn(move |_| {
+                *outcome = Some(work(&|event| {
+                    // The receiver outlives the work, unless the waiting thread panicked.
+                    let told = events.send(event).is_ok();
+                    if !told || stop.load(Ordering::Relaxed) {
+                        ControlFlow::Break(())
+                    } else {
+                        ControlFlow::Continue(())
+                    }
+                }));
+            });
+            let mut raised = Ok(());
+            loop {
+                let event = match received.recv_timeout(SIGNAL_INTERVAL) {
+                    Ok(event) => Some(event),
+                    Err(RecvTimeoutError::Timeout) => None,
+                    Err(RecvTimeoutError::Disconnected) => return raised,
+                };
+                if raised.is_ok() {
+                    raised = Python::attach(|py| {
+                        py.check_signals()?;
+                        event.map_or(Ok(()), |event| report(py, event))
+                    });
+                    stop.store(raised.is_err(), Ordering::Relaxed);
+                }
+            }
+        });
+        // A scope ends when its work has ended, and a panic in it goes on from there.
+        let outcome = outcome.ok_or_else(|| Kind::Storage.error("the work was lost"))?;
+        Ok((outcome, raised))
+    })
+}
