@@ -1,0 +1,112 @@
+//! What may be opened, under which names, and what is left alone.
+
+mod common;
+
+use std::fs;
+
+use common::{collection, one, open_sync};
+use database::{Database, Error, Metric, Options, Schema, verify};
+use tempfile::tempdir;
+
+fn open(path: &std::path::Path) -> Result<Database, Error> {
+    Database::open(path, &Options::default())
+}
+
+#[test]
+fn a_missing_path_and_an_empty_folder_become_databases() {
+    let folder = tempdir().unwrap();
+    let missing = folder.path().join("a/b/c.rac");
+    open(&missing).unwrap().close().unwrap();
+    assert_eq!(fs::read(missing.join("FORMAT")).unwrap().len(), 16);
+    open(folder.path().join("a/b").as_path()).err().expect("a folder with something in it");
+    let empty = folder.path().join("empty");
+    fs::create_dir(&empty).unwrap();
+    open(&empty).unwrap();
+    // What is left of an opening that was killed early.
+    fs::remove_file(empty.join("FORMAT")).unwrap();
+    fs::remove_dir(empty.join("collections")).unwrap();
+    fs::write(empty.join("FORMAT.tmp"), b"RAC").unwrap();
+    open(&empty).unwrap();
+    assert!(verify(&empty).unwrap().is_sound());
+}
+
+#[test]
+fn files_and_foreign_folders_are_refused_and_left_alone() {
+    let folder = tempdir().unwrap();
+    let file = folder.path().join("notes.txt");
+    fs::write(&file, b"mine").unwrap();
+    let error = open(&file).err().unwrap();
+    assert!(matches!(error, Error::NotADatabase { .. }) && error.to_string().contains("a file"));
+    let error = open(folder.path()).err().unwrap();
+    assert!(error.to_string().contains("is not a rust_ai_core database"), "{error}");
+    assert!(matches!(verify(folder.path()), Err(Error::NotADatabase { .. })));
+    fs::write(folder.path().join("FORMAT"), b"about tapes").unwrap();
+    assert!(matches!(open(folder.path()), Err(Error::NotADatabase { .. })));
+    let mut names: Vec<_> =
+        fs::read_dir(folder.path()).unwrap().map(|e| e.unwrap().file_name()).collect();
+    names.sort();
+    assert_eq!(names, ["FORMAT", "notes.txt"]);
+    assert_eq!(fs::read(&file).unwrap(), b"mine");
+
+    let inside_a_file = open(&file.join("x")).err().unwrap();
+    let text = inside_a_file.to_string();
+    assert!(matches!(inside_a_file, Error::Io { .. }) && text.contains("notes.txt"), "{text}");
+}
+
+#[test]
+fn every_damaged_byte_of_the_format_file_is_an_error() {
+    let folder = tempdir().unwrap();
+    drop(open_sync(folder.path()));
+    let file = folder.path().join("FORMAT");
+    let whole = fs::read(&file).unwrap();
+    for position in 0..whole.len() {
+        let mut flipped = whole.clone();
+        flipped[position] ^= 4;
+        fs::write(&file, flipped).unwrap();
+        assert!(open(folder.path()).is_err(), "flipped at {position}");
+    }
+    for length in 0..whole.len() {
+        fs::write(&file, &whole[..length]).unwrap();
+        assert!(open(folder.path()).is_err(), "cut at {length}");
+    }
+    fs::write(&file, &whole).unwrap();
+    open(folder.path()).unwrap();
+}
+
+#[test]
+fn names_are_checked() {
+    let folder = tempdir().unwrap();
+    let database = open_sync(folder.path());
+    let schema = || Some(Schema::new(2, Metric::Dot));
+    for good in ["a", "A-b_c.9", "..x".trim_start_matches('.'), &"n".repeat(128)] {
+        database.collection(good, schema()).unwrap();
+    }
+    for bad in ["", ".", "..", ".hidden", "a/b", "a\\b", "ü", "a b", "a\0", &"n".repeat(129)] {
+        let error = database.collection(bad, schema()).err().unwrap();
+        assert!(matches!(error, Error::InvalidName { .. }), "{bad}");
+        assert!(matches!(database.drop_collection(bad), Err(Error::InvalidName { .. })), "{bad}");
+    }
+}
+
+#[test]
+fn verify_counts_and_finds_an_unfinished_write_no_problem() {
+    let folder = tempdir().unwrap();
+    let database = open_sync(folder.path());
+    let records = collection(&database, 2);
+    for number in 0..4 {
+        records.upsert(one(number)).unwrap();
+    }
+    records.delete(&[2.into()]).unwrap();
+    drop((records, database));
+    let log = common::log_file(folder.path());
+    let mut bytes = fs::read(&log).unwrap();
+    bytes.extend_from_slice(&[1; 13]);
+    fs::write(&log, &bytes).unwrap();
+    let report = verify(folder.path()).unwrap();
+    assert!(report.is_sound());
+    let found = &report.collections[0];
+    // Four writes, a deletion, and the seal of the closing.
+    assert_eq!((found.name.as_str(), found.frames, found.records), ("c", 6, 3));
+    assert_eq!((found.bytes, found.unfinished_bytes), (bytes.len() as u64, 13));
+    assert_eq!(fs::read(&log).unwrap(), bytes, "verify writes nothing");
+}
