@@ -14,9 +14,11 @@ use database::{Database, Error, Options, verify};
 use proptest::prelude::*;
 use tempfile::{TempDir, tempdir};
 
+type Opening = fn(&Path) -> Database;
+
 /// A database with the records 1 to `count`, one a frame, as a killed process leaves it, and the
 /// length of its log before the first record and after each one.
-fn image(count: i64, open: fn(&Path) -> Database, flush_after: i64) -> (TempDir, Vec<u64>) {
+fn image(count: i64, open: Opening, flush_after: i64) -> (TempDir, Vec<u64>) {
     let folder = tempdir().unwrap();
     let live = folder.path().join("live");
     let database = open(&live);
@@ -44,8 +46,7 @@ fn first(count: usize) -> Vec<i64> {
 
 #[test]
 fn a_log_cut_at_any_byte_keeps_the_writes_before_the_cut_and_goes_on() {
-    let cases: [(fn(&Path) -> Database, usize); 2] = [(open_batch, 3), (open_sync, 2)];
-    for (open, count) in cases {
+    for (open, count) in [(open_batch as Opening, 3), (open_sync, 2)] {
         let (folder, lengths) = image(count as i64, open, 0);
         let image = folder.path().join("image");
         let log = log_file(&image);
