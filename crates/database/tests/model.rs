@@ -276,7 +276,7 @@ fn check_search(subject: &Subject, model: &Model, query: &[f32], options: Search
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(60))]
+    #![proptest_config(ProptestConfig::with_cases(40))]
 
     #[test]
     fn any_history_leaves_what_the_model_says(
