@@ -55,7 +55,7 @@ struct Open {
     /// Behind the last heading in the chunk: an overlap begins no earlier.
     section_start: usize,
     section: Option<Arc<str>>,
-    /// Whether it holds more than headings; from then on its section is settled.
+    /// Whether it holds more than headings; from then on its section, if it has one, is settled.
     has_body: bool,
 }
 
@@ -188,10 +188,11 @@ impl<'a> Packer<'a> {
         } else {
             open.last_heading = None;
         }
-        if !open.has_body {
-            open.section = self.section.clone();
-            open.has_body = open.last_heading.is_none();
+        // What stands before the first heading (front matter) takes the name of what follows.
+        if !open.has_body || open.section.is_none() {
+            open.section.clone_from(&self.section);
         }
+        open.has_body |= open.last_heading.is_none();
         self.open = Some(open);
         true
     }

@@ -5,12 +5,15 @@ use crate::document::{Parts, trim};
 use crate::lines::LineMap;
 use crate::{Block, BlockKind, Document, Format};
 
-/// A text may always grow to this size, whatever the size of its file.
-const ALWAYS_ALLOWED_BYTES: usize = 256 << 20;
+/// A text may be this many times as large as its file. (Column names are repeated for every row and
+/// keys for every value, so a small hostile file could ask for terabytes.)
+const LARGEST_GROWTH: usize = 64;
 
-/// Beyond that, a text may be this many times as large as its file. (Column names are repeated for
-/// every row and keys for every value, so a small hostile file could ask for terabytes.)
-const LARGEST_GROWTH: usize = 8;
+/// A text may grow to this size however small its file is.
+const ALWAYS_ALLOWED_BYTES: usize = 1 << 20;
+
+/// A text may not grow beyond this size, unless its file is that large.
+const LARGEST_GROWN_BYTES: usize = 512 << 20;
 
 /// Warnings after the first ones are only counted.
 const MAX_WARNINGS: usize = 20;
@@ -34,8 +37,10 @@ impl Extract {
             blocks: Vec::new(),
             warnings: Vec::new(),
             warnings_left_out: 0,
-            limit: (source_bytes.saturating_mul(LARGEST_GROWTH))
-                .clamp(ALWAYS_ALLOWED_BYTES, MAX_TEXT_BYTES),
+            limit: source_bytes
+                .saturating_mul(LARGEST_GROWTH)
+                .clamp(ALWAYS_ALLOWED_BYTES, LARGEST_GROWN_BYTES.max(source_bytes))
+                .min(MAX_TEXT_BYTES),
         }
     }
 
