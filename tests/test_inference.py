@@ -141,7 +141,7 @@ def test_one_string_is_not_a_list_of_chunks() -> None:
 
 def test_chunks_must_be_iterable(tiny_encoder: rac.Encoder) -> None:
     with pytest.raises(TypeError, match="int"):
-        rac.parallel_inference(5, tiny_encoder)  # type: ignore[arg-type]
+        rac.parallel_inference(5, tiny_encoder)  # type: ignore[call-overload]
 
 
 def test_a_model_of_no_use_is_refused() -> None:

@@ -2,9 +2,10 @@
 
 from collections.abc import Callable, Iterable, Mapping
 from collections.abc import Set as AbstractSet
-from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from os import PathLike
-from typing import Any, TypeAlias, TypeVar, overload
+from queue import SimpleQueue
+from threading import Event, Semaphore, Thread
+from typing import Any, Generic, TypeAlias, TypeVar, overload
 
 import numpy as np
 import numpy.typing as npt
@@ -105,29 +106,67 @@ def _strings(chunk: Iterable[str]) -> list[str]:
 
 
 def _call_chunks(chunks: Iterable[Item], model: Callable[[Item], Result]) -> list[Result]:
+    # Not `ThreadPoolExecutor`: a Ctrl-C that arrives while it starts a thread leaves that thread
+    # behind. Here all threads run before the first chunk is taken, and all are joined.
     threads = thread_count()
-    results: dict[int, Result] = {}
-    running: dict[Future[Result], int] = {}
-
-    def collect() -> None:
-        done, _ = wait(running, return_when=FIRST_COMPLETED)
-        # Of several failures in one round, the earliest chunk's is the one to name.
-        for future in sorted(done, key=running.__getitem__):
-            index = running.pop(future)
-            try:
-                results[index] = future.result()
-            except Exception as error:
-                raise ChunkError(f"chunk {index}: {type(error).__name__}: {error}") from error
-
-    pool = ThreadPoolExecutor(threads, thread_name_prefix="parallel_inference")
+    calls = _Calls(model, most_ahead=2 * threads)
+    workers = [Thread(target=calls.work, name=f"parallel_inference_{n}") for n in range(threads)]
     try:
-        for index, chunk in enumerate(chunks):
-            running[pool.submit(model, chunk)] = index
-            if len(running) >= 2 * threads:
-                collect()
-        while running:
-            collect()
+        for worker in workers:
+            worker.start()
+        calls.feed(chunks)
+    except BaseException:
+        calls.stopped.set()
+        raise
     finally:
-        # Also on Ctrl-C: what has not begun is dropped, what runs is waited for.
-        pool.shutdown(wait=True, cancel_futures=True)
-    return [results[index] for index in range(len(results))]
+        calls.end(threads)
+        for worker in workers:
+            if worker.ident is not None:
+                worker.join()
+    return calls.outcome()
+
+
+class _Calls(Generic[Item, Result]):
+    """What the thread that takes chunks and the threads that call the model share."""
+
+    def __init__(self, model: Callable[[Item], Result], most_ahead: int) -> None:
+        self.stopped = Event()
+        self._model = model
+        self._tasks: SimpleQueue[tuple[int, Item] | None] = SimpleQueue()
+        self._ahead = Semaphore(most_ahead)
+        self._results: dict[int, Result] = {}
+        self._failures: dict[int, BaseException] = {}
+
+    def feed(self, chunks: Iterable[Item]) -> None:
+        """Take chunks as there is room. On the caller's thread: an iterator may be bound to it."""
+        for task in enumerate(chunks):
+            self._ahead.acquire()
+            if self.stopped.is_set():
+                break
+            self._tasks.put(task)
+
+    def end(self, threads: int) -> None:
+        """Let so many threads return from `work` once no task is left."""
+        for _ in range(threads):
+            self._tasks.put(None)
+
+    def work(self) -> None:
+        """Call the model on one chunk after the other; after a failure only drop them."""
+        while (task := self._tasks.get()) is not None:
+            index, chunk = task
+            if not self.stopped.is_set():
+                try:
+                    self._results[index] = self._model(chunk)
+                except BaseException as error:
+                    self._failures[index] = error
+                    self.stopped.set()
+            self._ahead.release()
+
+    def outcome(self) -> list[Result]:
+        """Return the results in order, or raise for the earliest chunk that failed."""
+        if self._failures:
+            index, error = min(self._failures.items())
+            if isinstance(error, Exception):
+                raise ChunkError(f"chunk {index}: {type(error).__name__}: {error}") from error
+            raise error
+        return [self._results[index] for index in range(len(self._results))]

@@ -1,0 +1,143 @@
+"""Ingest some thousands of real documents, ask five questions, say what it took.
+
+`make demo` runs this. The documents are documentation found on this machine: Rust's own books and
+library reference, which come with the toolchain, then what cargo, the system and Python packages
+brought along. `--corpus DIR` takes them from a folder of yours.
+"""
+
+import argparse
+import os
+import resource
+import shutil
+import statistics
+import sys
+import textwrap
+import time
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import Any
+
+import demo_corpus
+
+import rust_ai_core as rac
+
+QUESTIONS = (
+    "how can several threads share a value and change it safely?",
+    "why may I not use a value after I passed it to a function?",
+    "depend on an exact version of a package",
+    "read a file line by line",
+    "what happens when an index is out of bounds?",
+)
+REPETITIONS = 20
+FOLDER = Path(__file__).resolve().parent.parent / "target" / "demo"
+
+
+def main() -> None:
+    """Run the demonstration."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--corpus", type=Path, metavar="DIR", help="choose documents from here")
+    parser.add_argument(
+        "--question", action="append", metavar="TEXT", help="ask this instead; repeatable"
+    )
+    options = parser.parse_args()
+    if options.corpus and not options.corpus.is_dir():
+        parser.error(f"there is no folder {options.corpus}")
+    questions = options.question or QUESTIONS
+
+    corpus = demo_corpus.gather(FOLDER / "corpus", options.corpus)
+    if not corpus.kinds:
+        sys.exit("found no documents; give a folder of them: examples/demo.py --corpus DIR")
+    kinds = ", ".join(f"{count:,} {kind}" for kind, count in corpus.kinds.items())
+    print(
+        f"{corpus.kinds.total():,} documents, {corpus.characters / 1e6:.1f} M characters: {kinds}"
+    )
+
+    path = FOLDER / "documents.rac"
+    shutil.rmtree(path, ignore_errors=True)
+    start = time.perf_counter()
+    encoder = rac.Encoder("minilm")
+    print(
+        f"model {encoder.name} in {time.perf_counter() - start:.1f} s, {rac.thread_count()} threads"
+    )
+
+    with rac.open(path) as database:
+        documents = database.collection("documents", model=encoder)
+        print("ingesting; at some 8,000 tokens a second this takes a few minutes", flush=True)
+        report = documents.ingest(corpus.folder, progress=True)
+        answer(documents, questions)
+        figures(documents, report, path, questions)
+
+        start = time.perf_counter()
+        again = documents.ingest(corpus.folder)
+        print(
+            f"\ningesting the same folder again: {again.unchanged:,} documents unchanged, "
+            f"{again.ingested} ingested, {again.tokens} tokens embedded, "
+            f"{time.perf_counter() - start:.2f} s"
+        )
+
+
+def answer(documents: rac.Collection, questions: Sequence[str]) -> None:
+    """Print the three best hits of every question: score, source, line, text."""
+    for question in questions:
+        print(f"\n{question}")
+        for hit in documents.search(question, limit=3):
+            text = textwrap.shorten(hit.text or "", 160, placeholder=" ...")
+            print(f"  {hit.score:.3f}  {hit.source}:{hit.line}")
+            print(textwrap.fill(text, 96, initial_indent=" " * 9, subsequent_indent=" " * 9))
+
+
+def figures(
+    documents: rac.Collection,
+    report: rac.IngestReport,
+    path: Path,
+    questions: Sequence[str],
+) -> None:
+    """Print what the ingest and the searches took."""
+    seconds = report.seconds["total"]
+    stages = ", ".join(
+        f"{stage} {value:.1f}" for stage, value in report.seconds.items() if stage != "total"
+    )
+    disk = sum(file.stat().st_size for file in path.rglob("*") if file.is_file())
+    vectors = [documents.encoder.encode([question])[0] for question in questions]
+    whole = median_milliseconds(documents, questions)
+    search = median_milliseconds(documents, vectors)
+    rows = {
+        "documents": f"{report.ingested:,} ({len(report.skipped)} skipped)",
+        "chunks": f"{report.chunks:,}",
+        "tokens": f"{report.tokens:,}",
+        "seconds": f"{seconds:.1f} ({stages})",
+        "documents/s": f"{report.ingested / seconds:.1f}",
+        "tokens/s": f"{report.tokens / seconds:,.0f}",
+        "on disk": f"{disk / 1e6:.1f} MB",
+        "in memory": memory(),
+        "median search": f"{whole:.2f} ms, of which {search:.2f} ms after the question is embedded",
+    }
+    print()
+    for name, value in rows.items():
+        print(f"{name:<14} {value}")
+
+
+def median_milliseconds(documents: rac.Collection, queries: Iterable[Any]) -> float:
+    """Return the median time of a search for the ten best, over all queries many times."""
+    times = []
+    for _ in range(REPETITIONS):
+        for query in queries:
+            start = time.perf_counter()
+            documents.search(query, limit=10)
+            times.append(time.perf_counter() - start)
+    return statistics.median(times) * 1e3
+
+
+def memory() -> str:
+    """Return the resident memory of this process, now (where that can be told) and at most."""
+    unit = 1 if sys.platform == "darwin" else 1024
+    most = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit
+    statm = Path("/proc/self/statm")
+    if not statm.exists():
+        return f"at most {most / 1e6:.0f} MB resident"
+    now = int(statm.read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE")
+    return f"{now / 1e6:.0f} MB resident, at most {most / 1e6:.0f} MB"
+
+
+if __name__ == "__main__":
+    main()

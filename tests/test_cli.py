@@ -1,0 +1,311 @@
+"""The command `rac`, run as a process: output, exit codes, interruption."""
+
+import json
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import click
+import pytest
+
+import rust_ai_core as rac
+from conftest import REPOSITORY, RunRac
+from rust_ai_core import cli
+
+DOCUMENTS = {
+    "keys.md": "# Keys\n\nRotate the signing keys every ninety days.\n\n"
+    "## Storage\n\nKeep a key in the vault.\n",
+    "garden/soil.txt": "Compost makes the soil hold water.\n",
+    "page.html": "<title>Weather</title><p>It rains in the north.",
+}
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    for name, text in DOCUMENTS.items():
+        file = tmp_path / "documents" / name
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.write_text(text, encoding="utf-8")
+    return tmp_path / "documents"
+
+
+@pytest.fixture
+def notes(tmp_path: Path, folder: Path, tiny_model: Path, run_rac: RunRac) -> Path:
+    """A database that `rac ingest` made."""
+    path = tmp_path / "notes.rac"
+    run_rac("ingest", folder, "--into", path, "--model", tiny_model)
+    return path
+
+
+def assert_fails(finished: "subprocess.CompletedProcess[str]", code: int, message: str) -> None:
+    assert finished.returncode == code, finished.stderr
+    assert message in finished.stderr
+    assert "Traceback" not in finished.stderr
+    assert finished.stdout == ""
+
+
+class TestIngest:
+    def test_it_says_what_it_did(
+        self, folder: Path, tiny_model: Path, run_rac: RunRac, tmp_path: Path
+    ) -> None:
+        command = ("ingest", folder, "--into", "notes.rac", "--model", tiny_model)
+        first = run_rac(*command).stdout.splitlines()
+        assert first[0].startswith(f"Ingested 3 files from {folder} into notes.rac in ")
+        assert [line.split()[0] for line in first[1:]] == ["chunks", "tokens"]
+        again = run_rac(*command).stdout.splitlines()
+        assert again[0].startswith("Ingested 0 files")
+        assert [line.split() for line in again[1:]] == [["unchanged", "3"]]
+
+    def test_json_is_a_report_for_each_source(
+        self, folder: Path, tiny_model: Path, run_rac: RunRac
+    ) -> None:
+        (folder / "binary.txt").write_bytes(b"\0\1\2")
+        output = run_rac("ingest", folder, "--into", "n.rac", "--model", tiny_model, "--json")
+        (report,) = json.loads(output.stdout)
+        assert report["from"] == str(folder)
+        assert report["ingested"] == 3
+        assert [source for source, _ in report["skipped"]] == ["binary.txt"]
+
+    def test_skipped_files_are_named_on_stderr(
+        self, folder: Path, tiny_model: Path, run_rac: RunRac
+    ) -> None:
+        (folder / "binary.txt").write_bytes(b"\0\1\2")
+        finished = run_rac("ingest", folder, "--into", "n.rac", "--model", tiny_model)
+        assert finished.stderr.startswith("skipped binary.txt: ")
+        assert "skipped" in finished.stdout
+
+    def test_globs_choose_files(
+        self, folder: Path, tiny_model: Path, run_rac: RunRac, tmp_path: Path
+    ) -> None:
+        run_rac(
+            *("ingest", folder, "--into", "n.rac", "--model", tiny_model),
+            *("--include", "*.md", "--include", "*.txt", "--exclude", "garden/**"),
+        )
+        with rac.open(tmp_path / "n.rac") as database:
+            assert database.collection("documents").sources() == ["keys.md"]
+
+    def test_gitignore_is_honoured_on_request(
+        self, folder: Path, tiny_model: Path, run_rac: RunRac, tmp_path: Path
+    ) -> None:
+        (folder / ".gitignore").write_text("*.html\n")
+        run_rac("ingest", folder, "--into", "n.rac", "--model", tiny_model, "--gitignore")
+        with rac.open(tmp_path / "n.rac") as database:
+            assert database.collection("documents").sources() == ["garden/soil.txt", "keys.md"]
+
+    def test_prune_forgets_what_is_gone(self, folder: Path, notes: Path, run_rac: RunRac) -> None:
+        (folder / "page.html").unlink()
+        kept = run_rac("ingest", folder, "--into", notes, "--json")
+        assert json.loads(kept.stdout)[0]["removed"] == 0
+        pruned = run_rac("ingest", folder, "--into", notes, "--prune", "--json")
+        assert json.loads(pruned.stdout)[0]["removed"] == 1
+
+    def test_an_existing_collection_keeps_its_model(self, notes: Path, folder: Path) -> None:
+        with rac.open(notes) as database:
+            assert database.collection("documents").dimension == 32
+
+    def test_a_source_that_does_not_exist_makes_no_database(
+        self, run_rac: RunRac, tmp_path: Path
+    ) -> None:
+        finished = run_rac("ingest", "nowhere", "--into", "n.rac", check=False)
+        assert_fails(finished, 1, "rac: error: there is no file or folder nowhere")
+        assert not (tmp_path / "n.rac").exists()
+
+    def test_a_model_that_does_not_exist_makes_no_database(
+        self, folder: Path, run_rac: RunRac, tmp_path: Path
+    ) -> None:
+        finished = run_rac("ingest", folder, "--into", "n.rac", "--model", "./no", check=False)
+        assert_fails(finished, 1, "rac: error: the model folder no does not exist")
+        assert not (tmp_path / "n.rac").exists()
+
+    def test_a_folder_of_something_else_is_no_database(
+        self, folder: Path, tiny_model: Path, run_rac: RunRac
+    ) -> None:
+        finished = run_rac("ingest", folder, "--into", folder, "--model", tiny_model, check=False)
+        assert_fails(finished, 1, "rac: error: ")
+        assert sorted(file.name for file in folder.iterdir()) == ["garden", "keys.md", "page.html"]
+
+
+class TestSearch:
+    def test_hits_show_score_place_section_and_text(self, notes: Path, run_rac: RunRac) -> None:
+        finished = run_rac("search", notes, "Keep a key in the vault.", "--limit", "2")
+        first, second = finished.stdout.strip().split("\n\n")
+        head, text = first.splitlines()
+        score, place, section = head.split(maxsplit=2)
+        assert float(score) > 0.5
+        assert place == "keys.md:1"
+        assert "Keys" in section
+        assert text.startswith("        ")
+        assert len(second.splitlines()) >= 2
+        assert finished.stderr.startswith("2 hits among ")
+
+    def test_json_holds_everything(self, notes: Path, run_rac: RunRac) -> None:
+        finished = run_rac("search", notes, "rain", "-k", "1", "--json")
+        (hit,) = json.loads(finished.stdout)
+        assert sorted(hit) == [
+            *("end", "id", "line", "metadata", "score", "source", "start", "text"),
+        ]
+        assert finished.stderr == ""
+
+    def test_a_filter_narrows(self, notes: Path, run_rac: RunRac) -> None:
+        finished = run_rac("search", notes, "rain", "--where", '{"format": "html"}', "--json")
+        assert [hit["source"] for hit in json.loads(finished.stdout)] == ["page.html"]
+
+    def test_no_hits_say_so(self, notes: Path, run_rac: RunRac) -> None:
+        finished = run_rac("search", notes, "rain", "--where", '{"format": "none"}')
+        assert finished.stdout == "no hits\n"
+
+    @pytest.mark.parametrize(
+        ("where", "code", "message"),
+        [
+            ("{", 2, "not JSON"),
+            ("[]", 2, "expected a JSON object"),
+            ('{"a": {"$near": 1}}', 1, "$near"),
+        ],
+    )
+    def test_a_wrong_filter_is_explained(
+        self, where: str, code: int, message: str, notes: Path, run_rac: RunRac
+    ) -> None:
+        finished = run_rac("search", notes, "rain", "--where", where, check=False)
+        assert_fails(finished, code, message)
+
+    def test_a_limit_of_zero_is_refused(self, notes: Path, run_rac: RunRac) -> None:
+        assert_fails(run_rac("search", notes, "x", "-k", "0", check=False), 1, "limit")
+
+    def test_several_collections_need_a_choice(
+        self, notes: Path, folder: Path, tiny_model: Path, run_rac: RunRac
+    ) -> None:
+        ingest = ("ingest", folder / "keys.md", "--into", notes, "--collection", "keys")
+        run_rac(*ingest, "--model", tiny_model)
+        finished = run_rac("search", notes, "x", check=False)
+        assert_fails(finished, 1, "choose one with --collection: documents, keys")
+        chosen = run_rac("search", notes, "x", "--collection", "keys", "--json")
+        assert {hit["source"] for hit in json.loads(chosen.stdout)} == {"keys.md"}
+
+    def test_a_reader_that_stops_early_is_no_error(self, notes: Path) -> None:
+        command = [sys.executable, "-m", "rust_ai_core", "search", str(notes), "rain"]
+        process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+        assert process.stdout is not None
+        assert process.stderr is not None
+        process.stdout.close()
+        assert process.stderr.read() == b""
+        process.stderr.close()
+        process.wait(timeout=60)
+
+
+class TestStatsAndVerify:
+    def test_stats_are_a_table(self, notes: Path, run_rac: RunRac) -> None:
+        lines = run_rac("stats", notes).stdout.splitlines()
+        assert lines[0].startswith(f"{notes}  ")
+        assert lines[2].split()[:4] == ["collection", "records", "documents", "dimension"]
+        assert lines[3].split()[0] == "documents"
+        assert lines[3].split()[2:5] == ["3", "32", "cosine"]
+
+    def test_stats_for_machines(self, notes: Path, run_rac: RunRac) -> None:
+        figures = json.loads(run_rac("stats", notes, "--json").stdout)
+        assert figures["collections"]["documents"]["documents"] == 3
+        assert figures["file_bytes"] > 0
+
+    def test_a_sound_database_passes(self, notes: Path, run_rac: RunRac) -> None:
+        finished = run_rac("verify", notes)
+        assert finished.stdout.startswith(f"{notes} is sound: 1 collection, ")
+        assert json.loads(run_rac("verify", notes, "--json").stdout)["ok"] is True
+
+    def test_a_damaged_database_exits_with_1(self, notes: Path, run_rac: RunRac) -> None:
+        (log,) = notes.rglob("*.log")
+        data = bytearray(log.read_bytes())
+        data[len(data) // 2] ^= 1
+        log.write_bytes(data)
+        finished = run_rac("verify", notes, check=False)
+        assert finished.returncode == 1
+        assert finished.stdout.splitlines()[0] == f"{notes} is damaged: 1 problem"
+        assert log.name in finished.stdout.splitlines()[1]
+        assert finished.stderr == ""
+        as_json = run_rac("verify", notes, "--json", check=False)
+        assert as_json.returncode == 1
+        assert len(json.loads(as_json.stdout)["problems"]) == 1
+
+
+@pytest.mark.parametrize("command", [("search", "n.rac", "x"), ("stats", "n.rac")])
+def test_reading_makes_no_database(
+    command: tuple[str, ...], run_rac: RunRac, tmp_path: Path
+) -> None:
+    finished = run_rac(*command, check=False)
+    assert_fails(finished, 1, "rac: error: there is no database n.rac; make one with: rac ingest")
+    assert not (tmp_path / "n.rac").exists()
+
+
+def test_a_database_in_use_is_told(notes: Path, run_rac: RunRac) -> None:
+    with rac.open(notes):
+        assert_fails(run_rac("stats", notes, check=False), 1, "rac: error: ")
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [("no-such-command",), ("search",), ("ingest", "x"), ("stats", "x", "--no-such-option")],
+)
+def test_wrong_usage_exits_with_2(arguments: tuple[str, ...], run_rac: RunRac) -> None:
+    assert_fails(run_rac(*arguments, check=False), 2, "Usage: rac")
+
+
+def test_version(run_rac: RunRac) -> None:
+    assert run_rac("--version").stdout == f"rac, version {rac.__version__}\n"
+
+
+def test_ctrl_c_leaves_a_valid_database_and_a_rerun_goes_on(
+    tmp_path: Path, tiny_model: Path, run_rac: RunRac
+) -> None:
+    folder = tmp_path / "many"
+    folder.mkdir()
+    files = 1500
+    for number in range(files):
+        sentences = (f"Sentence {number} {line} is about memory and disk." for line in range(150))
+        (folder / f"{number:04}.txt").write_text("\n".join(sentences))
+    path = tmp_path / "notes.rac"
+    command = ("ingest", folder, "--into", path, "--model", tiny_model)
+    process = subprocess.Popen(
+        [sys.executable, "-m", "rust_ai_core", *map(str, command)],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    deadline = time.monotonic() + 60
+    while sum(log.stat().st_size for log in path.rglob("*.log")) < 100_000:
+        assert process.poll() is None, process.communicate()
+        assert time.monotonic() < deadline
+        time.sleep(0.01)
+    process.send_signal(signal.SIGINT)
+    output, errors = process.communicate(timeout=60)
+    assert (process.returncode, output) == (130, "")
+    assert "interrupted" in errors
+    assert "goes on from here" in errors
+    assert "Traceback" not in errors
+    run_rac("verify", path)
+    report = json.loads(run_rac(*command, "--json").stdout)[0]
+    assert report["unchanged"] > 0
+    assert report["unchanged"] + report["ingested"] == files
+
+
+class TestDocumentation:
+    def test_every_command_and_option_is_documented(self) -> None:
+        text = (REPOSITORY / "docs" / "cli.md").read_text(encoding="utf-8")
+        sections = {
+            section.split("\n", 1)[0].strip("`"): section for section in text.split("\n## ")[1:]
+        }
+        assert isinstance(cli.commands, click.Group)
+        assert {f"rac {name}" for name in cli.commands.commands} <= set(sections)
+        for name, command in cli.commands.commands.items():
+            for parameter in command.params:
+                for option in parameter.opts if isinstance(parameter, click.Option) else ():
+                    assert f"`{option}" in sections[f"rac {name}"], (name, option)
+
+    @pytest.mark.parametrize("name", [None, *cli.commands.commands])
+    def test_help_explains(self, name: str | None, run_rac: RunRac) -> None:
+        output = run_rac(*([name] if name else []), "--help").stdout
+        assert output.startswith("Usage: rac")
+        command = cli.commands.commands[name] if name else cli.commands
+        for parameter in command.params:
+            if isinstance(parameter, click.Option):
+                assert parameter.help
+                assert parameter.opts[0] in output
