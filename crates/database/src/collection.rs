@@ -2,6 +2,8 @@
 
 use std::sync::Arc;
 
+use rayon::prelude::*;
+
 use crate::database::Shared;
 use crate::error::{Error, Result};
 use crate::filter::Filter;
@@ -86,7 +88,7 @@ impl Collection {
     /// How many records match.
     pub fn count(&self, filter: &Filter) -> Result<usize> {
         let snapshot = self.snapshot()?;
-        Ok(snapshot.records.iter_from(0).filter(|(_, record)| filter.matches(record)).count())
+        Ok(snapshot.records.par_iter().filter(|record| filter.matches(record)).count())
     }
 
     /// Applies a transaction, all of it or nothing. Returns when it is as durable as the database

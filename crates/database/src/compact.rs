@@ -5,12 +5,14 @@ use std::fs;
 use crate::error::{Error, Result};
 use crate::files::sync_directory;
 use crate::frame::PreparedFrame;
+use crate::generations::log_path;
 use crate::log::LogFile;
 use crate::record::{Batch, Document, Transaction};
 use crate::records::{Records, StoredRecord};
 use crate::state::Snapshot;
-use crate::store::{Store, Writer, log_path};
+use crate::store::Store;
 use crate::transaction;
+use crate::writer::Writer;
 
 /// A frame of the new log is closed once it holds this much, which bounds the memory needed.
 const FRAME_BYTES: usize = 4 << 20;

@@ -1,8 +1,7 @@
 //! The handle to a database: one directory, one writer.
 
 use std::collections::BTreeMap;
-use std::fs::{self, File, OpenOptions, TryLockError};
-use std::io::{ErrorKind, Read, Write};
+use std::fs::{self, File};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
@@ -11,14 +10,15 @@ use parking_lot::Mutex;
 
 use crate::collection::{Collection, CollectionStats};
 use crate::error::{Error, Result};
-use crate::files::{sync_directory, unfinished_path, write_atomically};
+use crate::files::{sync_directory, write_atomically};
 use crate::flusher::Flusher;
-use crate::format::{
-    COLLECTIONS_FOLDER, DATABASE_MAGIC, DROPPED_PREFIX, FORMAT_FILE, FORMAT_FILE_BYTES,
-    FORMAT_VERSION, LOCK_FILE, MAX_NAME_BYTES, NEW_PREFIX,
+use crate::folder::{
+    check_name, collection_names, create_collection, format_file, is_initialized, prepare_folder,
+    remove_folder, remove_leftovers, take_lock,
 };
+use crate::format::{COLLECTIONS_FOLDER, DROPPED_PREFIX, FORMAT_FILE};
 use crate::schema::Schema;
-use crate::store::{Commitment, Store, file_names};
+use crate::store::{Commitment, Store};
 
 /// When a write counts as done.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -106,6 +106,8 @@ impl Database {
     /// open; `Io` where the operating system refuses.
     pub fn open(path: impl AsRef<Path>, options: &Options) -> Result<Self> {
         let path = path.as_ref();
+        // A later change of the working directory must not lead elsewhere.
+        let path = &std::path::absolute(path).map_err(Error::io(path, "find"))?;
         prepare_folder(path)?;
         let lock = take_lock(path)?;
         if !is_initialized(path)? {
@@ -138,7 +140,7 @@ impl Database {
         })
     }
 
-    /// The folder it was opened with.
+    /// The folder, as an absolute path.
     pub fn path(&self) -> &Path {
         &self.shared.path
     }
@@ -295,161 +297,5 @@ impl Shared {
 impl Drop for Shared {
     fn drop(&mut self) {
         let _ = self.close();
-    }
-}
-
-/// Creates the folder where there is nothing.
-fn prepare_folder(path: &Path) -> Result<()> {
-    match fs::metadata(path) {
-        Ok(metadata) if metadata.is_dir() => {
-            // Before the lock file is created, so that a foreign folder stays untouched.
-            is_initialized(path).map(drop)
-        }
-        Ok(_) => Err(Error::NotADatabase {
-            path: path.to_owned(),
-            reason: "it is a file, and a database is a folder",
-        }),
-        Err(error) if error.kind() == ErrorKind::NotFound => {
-            fs::create_dir_all(path).map_err(Error::io(path, "create"))?;
-            path.parent()
-                .filter(|parent| !parent.as_os_str().is_empty())
-                .map_or(Ok(()), sync_directory)
-        }
-        Err(error) => Err(Error::io(path, "look at")(error)),
-    }
-}
-
-/// Whether the folder is a database that this build reads; false for one that has yet to become
-/// one.
-fn is_initialized(path: &Path) -> Result<bool> {
-    if read_format_file(&path.join(FORMAT_FILE))? {
-        return Ok(true);
-    }
-    let unfinished = unfinished_path(Path::new(FORMAT_FILE));
-    let foreign = |name: &String| Path::new(name) != unfinished && name != LOCK_FILE;
-    if file_names(path)?.iter().any(foreign) {
-        return Err(Error::NotADatabase {
-            path: path.to_owned(),
-            reason: "the folder is not empty and has no file FORMAT",
-        });
-    }
-    Ok(false)
-}
-
-fn format_file() -> Vec<u8> {
-    let mut content = DATABASE_MAGIC.to_vec();
-    content.extend_from_slice(&FORMAT_VERSION.to_le_bytes());
-    content.extend_from_slice(&crc32fast::hash(&content).to_le_bytes());
-    content
-}
-
-/// Whether there is such a file; an error if it is not one that this build can read.
-pub(crate) fn read_format_file(path: &Path) -> Result<bool> {
-    let mut content = Vec::new();
-    match File::open(path) {
-        Ok(file) => file
-            .take(FORMAT_FILE_BYTES as u64 + 1)
-            .read_to_end(&mut content)
-            .map_err(Error::io(path, "read"))?,
-        Err(error) if error.kind() == ErrorKind::NotFound => return Ok(false),
-        Err(error) => return Err(Error::io(path, "open")(error)),
-    };
-    if !content.starts_with(&DATABASE_MAGIC) {
-        let folder = path.parent().unwrap_or(path);
-        let reason = "its file FORMAT is somebody else's";
-        return Err(Error::NotADatabase { path: folder.to_owned(), reason });
-    }
-    let corrupt = |reason: &str| Error::Corrupt {
-        path: path.to_owned(),
-        offset: 0,
-        reason: reason.to_owned(),
-    };
-    let version = content
-        .get(DATABASE_MAGIC.len()..)
-        .and_then(|rest| rest.first_chunk())
-        .map(|bytes| u32::from_le_bytes(*bytes))
-        .ok_or_else(|| corrupt("the file ends too early"))?;
-    if version > FORMAT_VERSION {
-        return Err(Error::Version {
-            path: path.to_owned(),
-            found: version,
-            supported: FORMAT_VERSION,
-        });
-    }
-    if content != format_file() {
-        return Err(corrupt("the checksum does not match"));
-    }
-    Ok(true)
-}
-
-/// Locks the database against other writers, until the returned file is dropped.
-fn take_lock(path: &Path) -> Result<File> {
-    let lock_path = path.join(LOCK_FILE);
-    let mut file = OpenOptions::new()
-        .read(true)
-        .write(true)
-        .create(true)
-        .truncate(false)
-        .open(&lock_path)
-        .map_err(Error::io(&lock_path, "open"))?;
-    match file.try_lock() {
-        Ok(()) => {}
-        Err(TryLockError::WouldBlock) => {
-            let mut pid = String::new();
-            // The holder may be writing its number right now: then nobody is named.
-            let _ = file.take(32).read_to_string(&mut pid);
-            return Err(Error::Locked { path: path.to_owned(), pid: pid.trim().parse().ok() });
-        }
-        Err(TryLockError::Error(error)) => return Err(Error::io(&lock_path, "lock")(error)),
-    }
-    file.set_len(0)
-        .and_then(|()| writeln!(file, "{}", std::process::id()))
-        .map_err(Error::io(&lock_path, "write to"))?;
-    Ok(file)
-}
-
-/// The folder gets its name when it is complete and flushed.
-fn create_collection(folder: &Path, name: &str, schema: &Schema) -> Result<()> {
-    let new = folder.join(format!("{NEW_PREFIX}{name}"));
-    if new.exists() {
-        remove_folder(&new)?;
-    }
-    fs::create_dir(&new).map_err(Error::io(&new, "create"))?;
-    Store::create(&new, schema)?;
-    let complete = folder.join(name);
-    fs::rename(&new, &complete).map_err(Error::io(&complete, "rename a folder to"))?;
-    sync_directory(folder)
-}
-
-/// The folders that are collections.
-pub(crate) fn collection_names(folder: &Path) -> Result<Vec<String>> {
-    let mut names = file_names(folder)?;
-    names.retain(|name| check_name(name).is_ok() && folder.join(name).is_dir());
-    Ok(names)
-}
-
-/// What an interrupted creation or deletion left.
-fn remove_leftovers(folder: &Path) -> Result<()> {
-    for name in file_names(folder)? {
-        if name.starts_with(NEW_PREFIX) || name.starts_with(DROPPED_PREFIX) {
-            remove_folder(&folder.join(name))?;
-        }
-    }
-    Ok(())
-}
-
-fn remove_folder(folder: &Path) -> Result<()> {
-    fs::remove_dir_all(folder).map_err(Error::io(folder, "remove"))
-}
-
-fn check_name(name: &str) -> Result<()> {
-    let allowed = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'.' | b'-');
-    if (1..=MAX_NAME_BYTES).contains(&name.len())
-        && name.bytes().all(allowed)
-        && !name.starts_with('.')
-    {
-        Ok(())
-    } else {
-        Err(Error::InvalidName { name: name.to_owned() })
     }
 }

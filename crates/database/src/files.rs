@@ -46,6 +46,17 @@ pub(crate) fn write_atomically(path: &Path, content: &[u8]) -> Result<()> {
     }
 }
 
+/// The names in a folder, sorted. One that is not UTF-8, as all of ours are, comes altered.
+pub(crate) fn file_names(folder: &Path) -> Result<Vec<String>> {
+    let mut names = Vec::new();
+    for entry in fs::read_dir(folder).map_err(Error::io(folder, "list"))? {
+        let entry = entry.map_err(Error::io(folder, "list"))?;
+        names.push(entry.file_name().to_string_lossy().into_owned());
+    }
+    names.sort();
+    Ok(names)
+}
+
 /// Fills `buffer` from `offset` on.
 ///
 /// # Errors

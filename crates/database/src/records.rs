@@ -4,6 +4,7 @@
 
 use std::sync::Arc;
 
+use rayon::prelude::*;
 use serde_json::Value;
 
 use crate::record::{Id, Place};
@@ -81,6 +82,11 @@ impl Records {
                 })
             })
             .skip_while(move |(slot, _)| *slot < first)
+    }
+
+    /// The live records, in no order, for all cores of the ambient thread pool.
+    pub(crate) fn par_iter(&self) -> impl ParallelIterator<Item = &StoredRecord> {
+        self.blocks.par_iter().flat_map_iter(|records| records.iter().flatten())
     }
 
     /// Slots that exist, live or not.

@@ -1,4 +1,9 @@
-//! Exact search: every live row is scored, on all cores of the ambient thread pool.
+//! Exact search over every live row, on all cores of the ambient thread pool.
+//!
+//! A scan is bound by memory, so it reads one byte a number where it can: codes give a ceiling for
+//! each row's score, and only the rows whose ceiling reaches the k-th best score so far are scored
+//! on their vectors. The ceilings are proven (see `kernels::QuantizedQuery`), so the result is that
+//! of scoring every row.
 
 use kernels::TopK;
 use rayon::prelude::*;
@@ -72,21 +77,39 @@ fn search_slab(
     slab: &Slab,
     best: &mut [TopK],
 ) {
+    let mut ceilings = [0.0; BLOCK_ROWS];
     let mut scores = [0.0; BLOCK_ROWS];
     for first_row in (0..slab.rows()).step_by(BLOCK_ROWS) {
         let rows = first_row..slab.rows().min(first_row + BLOCK_ROWS);
-        let scores = &mut scores[..rows.len()];
+        let codes = slab.codes(rows.clone());
         for (query, best) in queries.iter().zip(best.iter_mut()) {
-            query.score_rows(slab.values(rows.clone()), slab.inverse_norms(rows.clone()), scores);
-            for (&score, row) in scores.iter().zip(rows.clone()) {
-                let slot = first_slot + row as u32;
-                // A filter costs more than a score, so only what would enter is put to it.
-                if score >= best.threshold()
-                    && slab.is_live(row)
-                    && filter.is_none_or(|filter| snapshot.matches(slot, filter))
-                {
-                    best.push(score, slot);
+            let enters = |row: usize| {
+                slab.is_live(row)
+                    && filter.is_none_or(|filter| snapshot.matches(first_slot + row as u32, filter))
+            };
+            let inverse_norms = slab.inverse_norms(rows.clone());
+            let Some((codes, factors)) = codes else {
+                let scores = &mut scores[..rows.len()];
+                query.score_rows(slab.values(rows.clone()), inverse_norms, scores);
+                for (&score, row) in scores.iter().zip(rows.clone()) {
+                    // A filter costs more than a score, so only what would enter is put to it.
+                    if score >= best.threshold() && enters(row) {
+                        best.push(score, first_slot + row as u32);
+                    }
                 }
+                continue;
+            };
+            let ceilings = &mut ceilings[..rows.len()];
+            query.ceilings(codes, factors, inverse_norms, ceilings);
+            for (&ceiling, row) in ceilings.iter().zip(rows.clone()) {
+                // NaN is not less than anything: such a row is scored.
+                if ceiling < best.threshold() || !enters(row) {
+                    continue;
+                }
+                let mut score = [0.0];
+                let inverse_norm = slab.inverse_norms(row..row + 1);
+                query.score_rows(slab.values(row..row + 1), inverse_norm, &mut score);
+                best.push(score[0], first_slot + row as u32);
             }
         }
     }

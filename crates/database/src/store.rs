@@ -1,6 +1,5 @@
 //! One collection: its log, its memory, and the path of a write from one to the other.
 
-use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -8,18 +7,20 @@ use parking_lot::{MappedRwLockReadGuard, Mutex, RwLock, RwLockReadGuard};
 
 use crate::collection::CollectionStats;
 use crate::error::{Error, Result};
-use crate::files::{sync_directory, write_all_at};
+use crate::files::sync_directory;
 use crate::flusher::Flusher;
-use crate::format::{GENERATION_DIGITS, LOG_SUFFIX, UNFINISHED_SUFFIX};
 use crate::frame::PreparedFrame;
+use crate::generations::{log_path, newest_generation, remove_older};
 use crate::group_commit::GroupCommit;
 use crate::log::LogFile;
 use crate::record::{Transaction, Written};
+use crate::records::Records;
 use crate::replay::replay;
 use crate::schema::Schema;
 use crate::state::State;
-use crate::transaction;
+use crate::transaction::{self, Changes};
 use crate::validate::validate;
+use crate::writer::Writer;
 
 /// When a write counts as done, for all collections of a database.
 #[derive(Clone)]
@@ -49,16 +50,6 @@ enum Access {
     Open(Box<State>),
     Closed,
     Dropped,
-}
-
-/// The end of the log, where one thread at a time appends.
-pub(crate) struct Writer {
-    pub(crate) log: Arc<LogFile>,
-    pub(crate) end: u64,
-    next_sequence: u64,
-    sealed: bool,
-    /// No automatic compaction below this many dead bytes: set after one that failed.
-    compact_from: u64,
 }
 
 impl Store {
@@ -92,7 +83,7 @@ impl Store {
         }
         let log = Arc::new(log);
         let replayed = replay(&log, &schema)?;
-        remove_leftovers(&folder, generation)?;
+        remove_older(&folder, generation)?;
         let torn = (replayed.bytes_cut > 0).then_some((replayed.end, replayed.bytes_cut));
         let store = Self {
             name: name.to_owned(),
@@ -209,7 +200,7 @@ impl Store {
         &self,
         writer: &mut Writer,
         mut frame: PreparedFrame,
-        changes: transaction::Changes,
+        changes: Changes,
     ) -> Result<Written> {
         if !self.state()?.has_room_for(changes.records.len()) {
             return Err(Error::InvalidArgument(format!(
@@ -258,12 +249,7 @@ impl Store {
     }
 
     /// Goes on with a compacted log, whose records have the same slots as before.
-    pub(crate) fn replace_log(
-        &self,
-        writer: &mut Writer,
-        compacted: Writer,
-        records: crate::records::Records,
-    ) {
+    pub(crate) fn replace_log(&self, writer: &mut Writer, compacted: Writer, records: Records) {
         if let Access::Open(state) = &mut *self.state.write() {
             state.replace_log(compacted.log.clone(), records);
         }
@@ -323,79 +309,4 @@ impl Store {
         *self.state.write() = Access::Dropped;
         self.commit.close();
     }
-}
-
-impl Writer {
-    /// Starts a log that no reader knows yet.
-    pub(crate) fn new(log: LogFile) -> Self {
-        Self {
-            end: log.first_frame,
-            log: Arc::new(log),
-            next_sequence: 1,
-            sealed: true,
-            compact_from: 0,
-        }
-    }
-
-    /// Writes a frame at the log's end; returns where its payload starts. After an error the file
-    /// may hold a part of the frame.
-    pub(crate) fn append(
-        &mut self,
-        frame: &mut PreparedFrame,
-        synced: u64,
-    ) -> std::io::Result<u64> {
-        let bytes = frame.finish(self.log.salt, self.end, self.next_sequence, synced);
-        write_all_at(&self.log.file, bytes, self.end)?;
-        let payload_offset = self.end + crate::format::FRAME_HEADER_BYTES as u64;
-        self.end += bytes.len() as u64;
-        self.next_sequence += 1;
-        Ok(payload_offset)
-    }
-
-    /// Bytes that a compaction would free, where live records take `live`.
-    pub(crate) fn dead_bytes(&self, live: u64) -> u64 {
-        (self.end - self.log.first_frame).saturating_sub(live)
-    }
-}
-
-pub(crate) fn log_path(folder: &Path, generation: u64) -> PathBuf {
-    folder.join(format!("{generation:0GENERATION_DIGITS$}{LOG_SUFFIX}"))
-}
-
-/// The generation of a log's file name; `None` for any other file.
-fn generation_of(name: &str) -> Option<u64> {
-    let digits = name.strip_suffix(LOG_SUFFIX)?;
-    let is_number = digits.len() >= GENERATION_DIGITS && digits.bytes().all(|b| b.is_ascii_digit());
-    is_number.then(|| digits.parse().ok())?
-}
-
-/// Every file with the name of a log is complete: it got that name once it was on the medium.
-pub(crate) fn newest_generation(folder: &Path) -> Result<Option<u64>> {
-    let mut newest = None;
-    for name in file_names(folder)? {
-        newest = newest.max(generation_of(&name));
-    }
-    Ok(newest)
-}
-
-fn remove_leftovers(folder: &Path, generation: u64) -> Result<()> {
-    for name in file_names(folder)? {
-        let outdated = generation_of(&name).is_some_and(|other| other < generation);
-        if outdated || name.ends_with(UNFINISHED_SUFFIX) {
-            let path = folder.join(name);
-            fs::remove_file(&path).map_err(Error::io(&path, "remove the outdated file"))?;
-        }
-    }
-    Ok(())
-}
-
-/// The names in a folder that are UTF-8, as all of ours are.
-pub(crate) fn file_names(folder: &Path) -> Result<Vec<String>> {
-    let mut names = Vec::new();
-    for entry in fs::read_dir(folder).map_err(Error::io(folder, "list"))? {
-        let entry = entry.map_err(Error::io(folder, "list"))?;
-        names.extend(entry.file_name().into_string());
-    }
-    names.sort();
-    Ok(names)
 }

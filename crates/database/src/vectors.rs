@@ -8,6 +8,7 @@
 use std::ops::Range;
 use std::sync::Arc;
 
+use kernels::{RowFactors, code_stride, quantize_row};
 use rayon::prelude::*;
 
 use crate::schema::Metric;
@@ -18,6 +19,9 @@ const SLAB_BYTES: usize = 1 << 20;
 
 /// More rows would only make the copy of a shared slab of tiny vectors slower.
 const MAX_SLAB_ROWS: usize = 4096;
+
+/// Vectors of fewer numbers are scored as they are: their codes would not be smaller.
+const LEAST_CODED_DIMENSION: usize = 64;
 
 /// All vectors by slot.
 #[derive(Clone)]
@@ -36,6 +40,11 @@ pub(crate) struct Slab {
     values: Box<[f32]>,
     /// For cosine, [`score::inverse_norm`] of each row; empty for the other metrics.
     inverse_norms: Box<[f32]>,
+    /// One-byte codes of each row, [`code_stride`] apart, which a search looks at first; empty for
+    /// small dimensions.
+    codes: Box<[i8]>,
+    /// What the codes of each row stand for; empty where there are none.
+    factors: Box<[RowFactors]>,
     live: Box<[bool]>,
     live_rows: usize,
     /// Rows from here on were never written.
@@ -97,8 +106,7 @@ impl Vectors {
 
     /// Bytes of memory, nearly all of it vectors.
     pub(crate) fn memory_bytes(&self) -> u64 {
-        let slab = self.rows_per_slab * (self.dimension * size_of::<f32>() + size_of::<f32>() + 1);
-        self.slabs.iter().flatten().count() as u64 * slab as u64
+        self.slabs.iter().flatten().map(|slab| slab.memory_bytes()).sum()
     }
 
     fn locate(&self, slot: u32) -> (usize, usize) {
@@ -109,10 +117,13 @@ impl Vectors {
 impl Slab {
     fn new(dimension: usize, metric: Metric, rows: usize) -> Self {
         let norms = if metric == Metric::Cosine { rows } else { 0 };
+        let coded = if dimension >= LEAST_CODED_DIMENSION { rows } else { 0 };
         Self {
             dimension,
             values: vec![0.0; rows * dimension].into(),
             inverse_norms: vec![0.0; norms].into(),
+            codes: vec![0; coded * code_stride(dimension)].into(),
+            factors: vec![RowFactors::default(); coded].into(),
             live: vec![false; rows].into(),
             live_rows: 0,
             used_rows: 0,
@@ -123,6 +134,10 @@ impl Slab {
         self.values[row * self.dimension..][..self.dimension].copy_from_slice(vector);
         if let Some(inverse_norm) = self.inverse_norms.get_mut(row) {
             *inverse_norm = score::inverse_norm(vector);
+        }
+        if let Some(factors) = self.factors.get_mut(row) {
+            let stride = code_stride(self.dimension);
+            *factors = quantize_row(vector, &mut self.codes[row * stride..][..stride]);
         }
         self.live_rows += usize::from(!self.live[row]);
         self.live[row] = true;
@@ -149,7 +164,59 @@ impl Slab {
         self.inverse_norms.get(rows).unwrap_or_default()
     }
 
+    /// The codes of these rows and what they stand for, where there are any.
+    pub(crate) fn codes(&self, rows: Range<usize>) -> Option<(&[i8], &[RowFactors])> {
+        let stride = code_stride(self.dimension);
+        let factors = self.factors.get(rows.clone())?;
+        Some((&self.codes[rows.start * stride..rows.end * stride], factors))
+    }
+
     pub(crate) fn is_live(&self, row: usize) -> bool {
         self.live[row]
+    }
+
+    fn memory_bytes(&self) -> u64 {
+        let bytes = size_of_val(&*self.values)
+            + size_of_val(&*self.inverse_norms)
+            + size_of_val(&*self.codes)
+            + size_of_val(&*self.factors)
+            + size_of_val(&*self.live);
+        bytes as u64
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_clone_keeps_what_it_saw_and_slabs_of_removed_rows_are_given_back() {
+        for dimension in [1, 3, 300, 65_536] {
+            let mut vectors = Vectors::new(dimension, Metric::Cosine);
+            let rows = vectors.rows_per_slab as u32;
+            assert!(rows.is_power_of_two());
+            assert!(rows == 1 || rows as usize * dimension * 4 <= SLAB_BYTES);
+            let slots = 2 * rows + 1;
+            for slot in 0..slots {
+                vectors.set(slot, &vec![slot as f32; dimension]);
+            }
+            let full = vectors.memory_bytes();
+            let before = vectors.clone();
+            vectors.set(0, &vec![-1.0; dimension]);
+            for slot in rows..2 * rows {
+                vectors.remove(slot);
+            }
+            assert_eq!(vectors.memory_bytes(), full / 3 * 2);
+            assert_eq!(vectors.row(0)[0], -1.0);
+            assert_eq!(vectors.row(2 * rows)[0], (2 * rows) as f32);
+            for slot in 0..slots {
+                assert_eq!(before.row(slot)[dimension - 1], slot as f32);
+            }
+            let live = |vectors: &Vectors| -> usize {
+                let slabs = vectors.slabs().filter_map(|(_, slab)| slab);
+                slabs.map(|slab| (0..slab.rows()).filter(|row| slab.is_live(*row)).count()).sum()
+            };
+            assert_eq!((live(&vectors), live(&before)), (rows as usize + 1, slots as usize));
+        }
     }
 }

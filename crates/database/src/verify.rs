@@ -3,13 +3,13 @@
 use std::collections::HashSet;
 use std::path::{Path, PathBuf};
 
-use crate::database::{collection_names, read_format_file};
 use crate::error::{Error, Result};
+use crate::folder::{collection_names, read_format_file};
 use crate::format::{COLLECTIONS_FOLDER, FORMAT_FILE, FRAME_TRANSACTION};
 use crate::frames::{Fault, Frames};
+use crate::generations::{log_path, newest_generation};
 use crate::log::LogFile;
 use crate::record::Id;
-use crate::store::{log_path, newest_generation};
 use crate::transaction::{self, Changes};
 
 /// What [`verify`] found.
@@ -109,14 +109,20 @@ fn verify_newest_log(folder: &Path, report: &mut CollectionReport) -> Result<()>
         });
         return Ok(());
     };
-    let (log, schema) = LogFile::open(&log_path(folder, generation), false)?;
+    let (log, schema) = match LogFile::open(&log_path(folder, generation), false) {
+        // A writer has just put a compacted log in its place.
+        Err(_) if newest_generation(folder)? != Some(generation) => {
+            return verify_newest_log(folder, report);
+        }
+        outcome => outcome?,
+    };
     report.bytes = log.length()?;
     let mut check = Check { log: &log, ids: HashSet::new(), next_sequence: 1, synced: 0, report };
     if log.generation != generation {
         check.problem(16, "the header's generation is not the file name's");
     }
     check.walk(schema.dimension)?;
-    report.records = check.ids.len() as u64;
+    check.report.records = check.ids.len() as u64;
     Ok(())
 }
 

@@ -101,6 +101,12 @@ fn readers_see_whole_transactions_while_writers_and_compactions_go_on() {
             }));
         }
         busy.push(scope.spawn(|| (0..40).for_each(|_| records.compact().unwrap())));
+        scope.spawn(|| {
+            while !done.load(Ordering::Relaxed) {
+                let report = verify(folder.path()).unwrap();
+                assert!(report.is_sound(), "verified beside a writer: {report:?}");
+            }
+        });
         for _ in 0..2 {
             scope.spawn(|| {
                 while !done.load(Ordering::Relaxed) {

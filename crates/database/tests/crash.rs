@@ -59,6 +59,7 @@ fn a_log_cut_at_any_byte_keeps_the_writes_before_the_cut_and_goes_on() {
                 let database = open_sync(&image);
                 let records = collection(&database, 2);
                 assert_eq!(numbers(&records), first(kept), "cut at {length}");
+                assert_eq!(fs::metadata(&log).unwrap().len(), lengths[kept], "cut at {length}");
                 let cut = length - lengths[kept];
                 let recovered = database.recovered();
                 assert_eq!(recovered.len(), usize::from(cut > 0), "cut at {length}");

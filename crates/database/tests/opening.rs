@@ -53,6 +53,16 @@ fn files_and_foreign_folders_are_refused_and_left_alone() {
     assert!(matches!(inside_a_file, Error::Io { .. }) && text.contains("notes.txt"), "{text}");
 }
 
+#[cfg(target_os = "linux")]
+#[test]
+fn a_folder_with_nothing_but_a_name_that_is_no_text_is_not_empty() {
+    use std::os::unix::ffi::OsStrExt;
+    let folder = tempdir().unwrap();
+    fs::write(folder.path().join(std::ffi::OsStr::from_bytes(b"caf\xe9")), b"mine").unwrap();
+    assert!(matches!(open(folder.path()), Err(Error::NotADatabase { .. })));
+    assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 1);
+}
+
 #[test]
 fn every_damaged_byte_of_the_format_file_is_an_error() {
     let folder = tempdir().unwrap();

@@ -1,0 +1,51 @@
+//! The end of a log, where frames are appended.
+
+use std::io;
+use std::sync::Arc;
+
+use crate::files::write_all_at;
+use crate::format::FRAME_HEADER_BYTES;
+use crate::frame::PreparedFrame;
+use crate::log::LogFile;
+
+/// The end of the log, where one thread at a time appends.
+pub(crate) struct Writer {
+    pub(crate) log: Arc<LogFile>,
+    /// Where the next frame goes.
+    pub(crate) end: u64,
+    /// The sequence number that it gets.
+    pub(crate) next_sequence: u64,
+    /// Whether the last frame is a seal, or there is no frame at all.
+    pub(crate) sealed: bool,
+    /// No automatic compaction below this many dead bytes: set after one that failed.
+    pub(crate) compact_from: u64,
+}
+
+impl Writer {
+    /// Starts a log that no reader knows yet.
+    pub(crate) fn new(log: LogFile) -> Self {
+        Self {
+            end: log.first_frame,
+            log: Arc::new(log),
+            next_sequence: 1,
+            sealed: true,
+            compact_from: 0,
+        }
+    }
+
+    /// Writes a frame at the log's end; returns where its payload starts. After an error the file
+    /// may hold a part of the frame.
+    pub(crate) fn append(&mut self, frame: &mut PreparedFrame, synced: u64) -> io::Result<u64> {
+        let bytes = frame.finish(self.log.salt, self.end, self.next_sequence, synced);
+        write_all_at(&self.log.file, bytes, self.end)?;
+        let payload_offset = self.end + FRAME_HEADER_BYTES as u64;
+        self.end += bytes.len() as u64;
+        self.next_sequence += 1;
+        Ok(payload_offset)
+    }
+
+    /// Bytes that a compaction would free, where live records take `live`.
+    pub(crate) fn dead_bytes(&self, live: u64) -> u64 {
+        (self.end - self.log.first_frame).saturating_sub(live)
+    }
+}
