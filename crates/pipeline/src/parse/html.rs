@@ -60,8 +60,8 @@ impl Element {
     fn of(name: &[u8]) -> Element {
         match name {
             b"script" | b"style" | b"iframe" | b"noembed" => Element::Raw,
-            b"nav" | b"template" | b"noscript" | b"svg" | b"math" | b"object" | b"select"
-            | b"datalist" | b"canvas" | b"audio" | b"video" => Element::Boilerplate,
+            b"nav" | b"template" | b"noscript" | b"svg" | b"object" | b"button" | b"select"
+            | b"datalist" | b"canvas" | b"audio" | b"video" | b"dialog" => Element::Boilerplate,
             b"title" => Element::Title,
             [b'h', level @ b'1'..=b'6'] => Element::Heading(level - b'0'),
             b"li" | b"dt" | b"dd" => Element::Item,
@@ -74,7 +74,7 @@ impl Element {
             | b"tbody" | b"tfoot" | b"caption" | b"figure" | b"figcaption" | b"form"
             | b"fieldset" | b"legend" | b"address" | b"details" | b"summary" | b"hr" | b"body"
             | b"head" | b"html" | b"center" | b"option" | b"textarea" | b"frameset"
-            | b"noframes" | b"dialog" | b"search" | b"hgroup" => Element::Block,
+            | b"noframes" | b"search" | b"hgroup" => Element::Block,
             _ => Element::Inline,
         }
     }
@@ -165,8 +165,8 @@ impl<'a> Page<'a> {
             return;
         }
         let element = Element::of(&self.tag);
-        // Only elements of foreign kinds can be closed by their own start tag.
-        let empty = self_closing && matches!(self.tag.as_slice(), b"svg" | b"math");
+        // Of all that is left out, only this kind can be closed by its own start tag.
+        let empty = self_closing && self.tag == b"svg";
         let hidden = self.tag_hides && !VOID.contains(&self.tag.as_slice());
         let left_out = self.skip_boilerplate && (element == Element::Boilerplate || hidden);
         if element == Element::Raw || left_out {

@@ -76,9 +76,10 @@ fn the_first_heading_is_the_title_when_there_is_no_title() {
 fn what_is_not_shown_is_left_out() {
     let document = page(
         "<p>a</p><template><p>t</p></template><noscript>n</noscript><p hidden>h</p><svg/>\
-         <svg><title>s</title></svg><nav>1<nav>2</nav>3</nav><input hidden><p>b</p>",
+         <svg><title>s</title></svg><nav>1<nav>2</nav>3</nav><input hidden><button>x</button>\
+         <p>b <math><mi>y</mi></math></p>",
     );
-    assert_eq!(blocks(&document), ["a", "b"]);
+    assert_eq!(blocks(&document), ["a", "b y"]);
     assert_eq!(document.title(), None);
 }
 
