@@ -2,7 +2,7 @@
 //!
 //! The work goes in waves, each from files to one committed transaction, so that memory is bounded
 //! and an interruption loses one wave at most. A wave holds its texts, their vectors, and the
-//! transaction made of both: with the default limits some tens of megabytes. A document is never
+//! transaction made of both: with the default limits a few megabytes. A document is never
 //! divided between transactions, so a file that is larger than a wave is a wave of its own and
 //! takes, at its peak, about four times its text and four times its vectors.
 
@@ -57,7 +57,8 @@ pub struct IngestOptions {
     pub prune: bool,
     /// A wave takes at most this many files.
     pub wave_files: usize,
-    /// A wave takes at most this many bytes of files, unless a single file has more.
+    /// A wave takes at most this many bytes of files, unless a single file has more. It is what an
+    /// interruption can lose: the default is some ten seconds of a small model on two cores.
     pub wave_bytes: u64,
 }
 
@@ -71,7 +72,7 @@ impl Default for IngestOptions {
             source_prefix: String::new(),
             prune: false,
             wave_files: 256,
-            wave_bytes: 1 << 20,
+            wave_bytes: 256 << 10,
         }
     }
 }
