@@ -58,7 +58,7 @@ pub struct IngestOptions {
     /// A wave takes at most this many files.
     pub wave_files: usize,
     /// A wave takes at most this many bytes of files, unless a single file has more. It is what an
-    /// interruption can lose: the default is some ten seconds of a small model on two cores.
+    /// interruption can lose: the default is 10 to 40 seconds of a small model on two cores.
     pub wave_bytes: u64,
 }
 
