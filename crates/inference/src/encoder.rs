@@ -16,8 +16,12 @@ use crate::transformer::{Transformer, Workspace};
 /// weight from memory seldom, few enough that a layer's activations stay close to the core.
 const PACK_TOKENS: usize = 256;
 
-/// Texts tokenized and encoded between two reports of progress: bounds the memory for token ids.
+/// Texts tokenized at a time: bounds the memory for token ids.
 const WAVE_TEXTS: usize = 1024;
+
+/// Packs that each thread runs between two reports of progress, about a second's work: short enough
+/// to stop soon, long enough for threads that finish early to wait little.
+const PACKS_A_REPORT: usize = 16;
 
 /// A BERT-class text encoder. Shared between threads as it is; all calls use the ambient rayon
 /// pool.
@@ -116,11 +120,13 @@ impl Encoder {
             texts.chunks(WAVE_TEXTS).zip(vectors.chunks_mut(WAVE_TEXTS * dimension))
         {
             let ids = self.tokenize_from(texts_of_wave, done)?;
-            let packs = self.packs(&ids, vectors);
-            packs.into_par_iter().for_each(|(ids, vectors)| self.encode_pack(ids, vectors));
-            done += texts_of_wave.len();
-            if progress(done).is_break() && done < texts.len() {
-                return Err(Error::Interrupted { done, total: texts.len() });
+            let mut packs = self.packs(&ids, vectors);
+            for packs in packs.chunks_mut(PACKS_A_REPORT * rayon::current_num_threads()) {
+                packs.par_iter_mut().for_each(|(ids, vectors)| self.encode_pack(ids, vectors));
+                done += packs.iter().map(|(ids, _)| ids.len()).sum::<usize>();
+                if progress(done).is_break() && done < texts.len() {
+                    return Err(Error::Interrupted { done, total: texts.len() });
+                }
             }
         }
         Ok(vectors)

@@ -3,8 +3,8 @@
 //! A row x is coded as `scale * codes` with residual e = x - scale * codes, a query q likewise (in
 //! 11 bits). Then `q.x = q'.x' + (q - q').x' + q.e`, where ' marks the coded vectors, and by
 //! Cauchy-Schwarz the last two terms are at most `|q - q'| |x'| + |q| |e|`. A scan over codes
-//! reads a quarter of the bytes of a scan over `f32`, and rows whose upper bound is below the k-th
-//! best exact score need no second look: the result stays exact.
+//! reads a quarter of the bytes of a scan over `f32`, and a row whose ceiling is below the k-th best
+//! exact score needs no second look: the result stays exact.
 
 use crate::backend::{Backend, Kernel};
 use crate::simd::Simd;
@@ -29,6 +29,10 @@ const ROUNDING: f32 = 1.0 / 256.0;
 pub fn code_stride(dimension: usize) -> usize {
     dimension.next_multiple_of(STRIDE_UNIT)
 }
+
+/// Added to every dot product's ceiling: products of numbers this small round to zero on the way,
+/// which no error relative to the norms accounts for.
+const UNDERFLOW: f32 = 1e-35;
 
 /// What a row's codes stand for and how far off they are.
 #[derive(Clone, Copy, Debug, Default)]
@@ -73,12 +77,25 @@ impl QuantizedQuery {
         }
     }
 
-    /// The most by which the estimate of a row with `factors` differs from the exact `f32` dot
-    /// product.
+    /// The greatest exact dot product that a row with this estimate can have.
     #[inline]
-    pub fn error_bound(&self, factors: &RowFactors) -> f32 {
-        let rounding = self.rounding * self.norm * (factors.coded_norm + factors.residual_norm);
-        self.norm * factors.residual_norm + self.residual_norm * factors.coded_norm + rounding
+    pub fn dot_ceiling(&self, estimate: f32, row: &RowFactors) -> f32 {
+        let rounding = self.rounding * self.norm * (row.coded_norm + row.residual_norm);
+        let query_error = self.residual_norm * row.coded_norm;
+        estimate + self.norm * row.residual_norm + query_error + rounding + UNDERFLOW
+    }
+
+    /// The least exact squared distance that a row with this estimate can have: by the triangle
+    /// inequality a distance to the coded row is off by at most the norm of the residual.
+    #[inline]
+    pub fn squared_l2_floor(&self, estimate: f32, row: &RowFactors) -> f32 {
+        let norms = self.norm + row.coded_norm + row.residual_norm;
+        let rounding = self.rounding * norms * norms;
+        let greatest_dot = estimate + self.residual_norm * row.coded_norm + UNDERFLOW;
+        let squared =
+            self.norm * self.norm + row.coded_norm * row.coded_norm - 2.0 * greatest_dot - rounding;
+        let distance = squared.max(0.0).sqrt() - row.residual_norm;
+        distance.max(0.0) * distance.max(0.0)
     }
 }
 
@@ -120,8 +137,8 @@ fn round_up(x: f64) -> f32 {
 }
 
 impl Backend {
-    /// `out[i]` = estimate of `dot(query, row i)`, off by at most
-    /// [`QuantizedQuery::error_bound`] of `factors[i]`.
+    /// `out[i]` = estimate of `dot(query, row i)`, off by at most the slack of
+    /// [`QuantizedQuery::dot_ceiling`].
     ///
     /// # Panics
     /// The three slices do not hold equally many rows of the query's dimension.

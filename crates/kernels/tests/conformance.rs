@@ -243,10 +243,14 @@ fn estimates_stay_within_their_bound() {
                 backend.estimate_dots(&query, &codes, &factors, &mut estimates);
                 for (row, (factors, &estimate)) in rows.iter().zip(factors.iter().zip(&estimates)) {
                     let exact = exact_dot(&wide(&query_values), &wide(row));
-                    let bound = f64::from(query.error_bound(factors));
+                    let bound = f64::from(query.dot_ceiling(0.0, factors));
                     assert_close(estimate.into(), exact, bound, &|| {
                         format!("{backend:?} {dimension} {magnitude}")
                     });
+                    let distance = exact_squared_l2(&wide(&query_values), &wide(row));
+                    let floor = f64::from(query.squared_l2_floor(estimate, factors));
+                    assert!(floor <= distance, "{backend:?} {dimension}: {floor} {distance}");
+                    assert!(floor >= 0.9 * distance - 1e-9 * f64::from(magnitude).powi(2));
                     // The bound is of use only while it is small next to the norms.
                     let norms = (exact_dot(&wide(row), &wide(row))
                         * exact_dot(&wide(&query_values), &wide(&query_values)))

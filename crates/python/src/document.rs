@@ -18,7 +18,11 @@ impl IntoPyErr for pipeline::ParseError {
 
 impl IntoPyErr for pipeline::ChunkError {
     fn into_py_err(self) -> PyErr {
-        Kind::Argument.error(self.to_string())
+        let kind = match self {
+            pipeline::ChunkError::Options(_) => Kind::Argument,
+            pipeline::ChunkError::Tokenizer(_) => Kind::Model,
+        };
+        kind.error(self.to_string())
     }
 }
 
@@ -146,7 +150,7 @@ impl Document {
             None => Encoder::of(pyo3::types::PyString::new(py, "minilm").as_any())?.1,
         };
         let options = chunk_options(&encoder, max_tokens, overlap_tokens)?;
-        let chunks = threads::run(py, || pipeline::chunk(&self.inner, &Tokens(&encoder), options))?
+        let chunks = threads::run(py, || pipeline::chunk(&self.inner, encoder.as_ref(), options))?
             .or_raise()?;
         let wrap = |inner| Chunk { document: self.inner.clone(), inner };
         Ok(chunks.into_iter().map(wrap).collect())
@@ -202,7 +206,7 @@ impl Chunk {
     /// The line of the original file that it begins on, from 1.
     #[getter]
     fn line(&self) -> u64 {
-        self.inner.line as u64
+        self.inner.line
     }
 
     /// Its tokens, without special ones.
@@ -223,12 +227,5 @@ impl Chunk {
             "Chunk({}:{}, line={}, tokens={})",
             inner.start, inner.end, inner.line, inner.tokens
         )
-    }
-}
-
-struct Tokens<'a>(&'a inference::Encoder);
-impl pipeline::TokenOffsets for Tokens<'_> {
-    fn token_offsets(&self, text: &str) -> Result<Vec<(u32, u32)>, pipeline::TokenizerFailure> {
-        self.0.token_offsets(text).map_err(Into::into)
     }
 }

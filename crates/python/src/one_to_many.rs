@@ -187,6 +187,7 @@ pub(crate) fn squared_l2_many<'py>(
 /// ([2, 1], [5.0, 1.0])
 #[pyfunction]
 #[pyo3(signature = (query, rows, k = 10, metric = "cosine"))]
+#[expect(clippy::type_complexity, reason = "two arrays, spelled out")]
 pub(crate) fn top_k<'py>(
     py: Python<'py>,
     query: &Bound<'py, PyAny>,
