@@ -9,6 +9,7 @@ use pyo3::prelude::*;
 use pyo3::types::{PyByteArray, PyBytes, PyList, PyString, PyTuple};
 
 use crate::errors::Kind;
+use crate::float_list;
 
 /// One vector. NumPy arrays of `f32` and `f64` are read in place, everything else is copied.
 pub(crate) enum Vector<'py> {
@@ -45,7 +46,10 @@ impl<'py> Vector<'py> {
     /// Takes a list, a tuple, or anything that NumPy can take.
     pub(crate) fn extract(object: &Bound<'py, PyAny>) -> PyResult<Vector<'py>> {
         if let Ok(list) = object.cast_exact::<PyList>() {
-            return numbers(&list.to_tuple());
+            return match float_list::values(list) {
+                Some(values) => Ok(Vector::F64(values)),
+                None => numbers(&list.to_tuple()),
+            };
         }
         if let Some(vector) = in_place(object) {
             return Ok(vector);
@@ -94,8 +98,8 @@ fn in_place<'py>(object: &Bound<'py, PyAny>) -> Option<Vector<'py>> {
     }
 }
 
-/// A tuple's items can be looked at without counting references, which is most of the cost of going
-/// through a list; copying a list's pointers to a tuple first is the faster way.
+/// Items of any type that converts to a float. A tuple lends its items without counting references,
+/// which pays for copying a list's pointers to one.
 fn numbers<'py>(items: &Bound<'py, PyTuple>) -> PyResult<Vector<'py>> {
     let mut numbers = Vec::with_capacity(items.len());
     for item in items.iter_borrowed() {
@@ -201,7 +205,6 @@ impl Matrix {
 
 /// NumPy's complaint about rows of different lengths, in our terms.
 fn ragged(object: &Bound<'_, PyAny>, error: PyErr) -> PyErr {
-    let py = object.py();
     let lengths: Option<Vec<usize>> = object
         .try_iter()
         .ok()
@@ -215,9 +218,6 @@ fn ragged(object: &Bound<'_, PyAny>, error: PyErr) -> PyErr {
                 lengths[row]
             ))
         }
-        _ => {
-            let _ = py;
-            error
-        }
+        _ => error,
     }
 }

@@ -11,6 +11,7 @@ mod database;
 mod document;
 mod encoder;
 mod errors;
+mod float_list;
 mod ingest;
 mod one_to_many;
 mod progress;
