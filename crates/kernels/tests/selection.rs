@@ -4,6 +4,9 @@ use std::process::{Command, Output};
 
 use kernels::{BACKEND_VARIABLE, Backend};
 
+/// Names the emulator that runs this test program, for a machine that cannot run it by itself.
+const RUNNER_VARIABLE: &str = "RAC_TEST_RUNNER";
+
 /// Not a check by itself: what the tests below run in a process of its own, because the choice is
 /// made once a process.
 #[test]
@@ -14,8 +17,20 @@ fn report_the_active_backend() {
     }
 }
 
+fn this_program() -> Command {
+    let path = std::env::current_exe().unwrap();
+    match std::env::var_os(RUNNER_VARIABLE) {
+        Some(runner) => {
+            let mut command = Command::new(runner);
+            command.arg(path);
+            command
+        }
+        None => Command::new(path),
+    }
+}
+
 fn report_with(value: &str) -> String {
-    let Output { stdout, status, .. } = Command::new(std::env::current_exe().unwrap())
+    let Output { stdout, status, .. } = this_program()
         .args(["--exact", "report_the_active_backend", "--nocapture"])
         .env(BACKEND_VARIABLE, value)
         .output()

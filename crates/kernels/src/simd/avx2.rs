@@ -36,8 +36,9 @@ impl Simd for Avx2 {
         f32_mul(a: __m256, b: __m256) -> __m256 { _mm256_mul_ps(a, b) }
         f32_div(a: __m256, b: __m256) -> __m256 { _mm256_div_ps(a, b) }
         f32_mul_add(a: __m256, b: __m256, c: __m256) -> __m256 { _mm256_fmadd_ps(a, b, c) }
-        f32_max(a: __m256, b: __m256) -> __m256 { _mm256_max_ps(a, b) }
-        f32_min(a: __m256, b: __m256) -> __m256 { _mm256_min_ps(a, b) }
+        // Where one operand is NaN the instruction gives its second one: a NaN in `a` must come out.
+        f32_max(a: __m256, b: __m256) -> __m256 { _mm256_max_ps(b, a) }
+        f32_min(a: __m256, b: __m256) -> __m256 { _mm256_min_ps(b, a) }
         f32_copysign(magnitude: __m256, sign: __m256) -> __m256 {{
             let sign_bit = _mm256_set1_ps(-0.0);
             _mm256_or_ps(_mm256_andnot_ps(sign_bit, magnitude), _mm256_and_ps(sign_bit, sign))

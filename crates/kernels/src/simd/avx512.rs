@@ -36,8 +36,9 @@ impl Simd for Avx512 {
         f32_mul(a: __m512, b: __m512) -> __m512 { _mm512_mul_ps(a, b) }
         f32_div(a: __m512, b: __m512) -> __m512 { _mm512_div_ps(a, b) }
         f32_mul_add(a: __m512, b: __m512, c: __m512) -> __m512 { _mm512_fmadd_ps(a, b, c) }
-        f32_max(a: __m512, b: __m512) -> __m512 { _mm512_max_ps(a, b) }
-        f32_min(a: __m512, b: __m512) -> __m512 { _mm512_min_ps(a, b) }
+        // Where one operand is NaN the instruction gives its second one: a NaN in `a` must come out.
+        f32_max(a: __m512, b: __m512) -> __m512 { _mm512_max_ps(b, a) }
+        f32_min(a: __m512, b: __m512) -> __m512 { _mm512_min_ps(b, a) }
         f32_copysign(magnitude: __m512, sign: __m512) -> __m512 {{
             let sign_bit = _mm512_set1_epi32(i32::MIN);
             let magnitude = _mm512_andnot_si512(sign_bit, _mm512_castps_si512(magnitude));

@@ -73,14 +73,15 @@ impl Simd for Scalar {
         lanes!(4, |i| a[i] * b[i] + c[i])
     }
 
+    // No comparison with NaN holds: a NaN in `a` must come out.
     #[inline(always)]
     fn f32_max(self, a: [f32; 4], b: [f32; 4]) -> [f32; 4] {
-        lanes!(4, |i| if a[i] > b[i] { a[i] } else { b[i] })
+        lanes!(4, |i| if b[i] > a[i] { b[i] } else { a[i] })
     }
 
     #[inline(always)]
     fn f32_min(self, a: [f32; 4], b: [f32; 4]) -> [f32; 4] {
-        lanes!(4, |i| if a[i] < b[i] { a[i] } else { b[i] })
+        lanes!(4, |i| if b[i] < a[i] { b[i] } else { a[i] })
     }
 
     #[inline(always)]

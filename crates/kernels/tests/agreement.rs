@@ -1,0 +1,165 @@
+//! What must be the same on every backend to the last bit, and what a NaN does on each of them.
+
+mod backends;
+
+use backends::backends;
+use kernels::{
+    Activation, Backend, PackedMatrix, QuantizedQuery, Rows, RowsMut, code_stride, matmul,
+    quantize_row,
+};
+
+const ACTIVATIONS: [Activation; 5] = [
+    Activation::Identity,
+    Activation::Gelu,
+    Activation::GeluTanh,
+    Activation::Relu,
+    Activation::Tanh,
+];
+
+/// Values in -1..1 of no special pattern; `step` makes another sequence.
+fn values(count: usize, step: f32) -> Vec<f32> {
+    (0..count).map(|i| ((i as f32 + 1.0) * step).sin()).collect()
+}
+
+/// Sums of integers have no rounding, so a lane that is skipped or read twice shows however small
+/// its share is.
+#[test]
+fn estimates_are_the_same_on_every_backend() {
+    for dimension in (1..=130).chain([384, 1000]) {
+        let query = QuantizedQuery::new(&values(dimension, 0.7));
+        let stride = code_stride(dimension);
+        let mut codes = vec![0i8; stride * 5];
+        let factors: Vec<_> = codes
+            .chunks_mut(stride)
+            .zip([0.3, 0.9, 1.1, 1.7, 2.3])
+            .map(|(codes, step)| quantize_row(&values(dimension, step), codes))
+            .collect();
+        let estimates = |backend: Backend| {
+            let mut out = [f32::NAN; 5];
+            backend.estimate_dots(&query, &codes, &factors, &mut out);
+            out
+        };
+        let backends = backends();
+        let scalar = backends.last().copied().expect("the scalar backend is always there");
+        for backend in backends {
+            assert_eq!(estimates(backend), estimates(scalar), "{backend:?} {dimension}");
+        }
+    }
+}
+
+#[test]
+fn a_product_takes_no_bias_for_zeros_and_applies_its_activation_once() {
+    for backend in backends() {
+        for (count, depth, columns) in [(1, 5, 3), (13, 40, 64), (7, 300, 45)] {
+            let x = values(count * depth, 0.7);
+            let w = values(columns * depth, 1.3);
+            let mut packed = PackedMatrix::new(backend);
+            packed.pack_transposed(Rows::new(&w, columns, depth, depth));
+            let product = |bias: Option<&[f32]>, activation| {
+                let mut out = vec![f32::NAN; count * columns];
+                let out_rows = RowsMut::new(&mut out, count, columns, columns);
+                matmul(Rows::new(&x, count, depth, depth), &packed, bias, activation, out_rows);
+                out
+            };
+            let plain = product(None, Activation::Identity);
+            assert_eq!(plain, product(Some(&vec![0.0; columns]), Activation::Identity));
+            for activation in ACTIVATIONS {
+                let mut expected = plain.clone();
+                backend.activate(activation, &mut expected);
+                assert_eq!(product(None, activation), expected, "{backend:?} {activation:?}");
+            }
+        }
+    }
+}
+
+#[test]
+fn many_rows_of_doubles_are_one_pair_many_times() {
+    for backend in backends() {
+        for dimension in [1, 3, 17, 100] {
+            let wide = |step| values(dimension * 5, step).into_iter().map(f64::from);
+            let query: Vec<f64> = wide(0.7).take(dimension).collect();
+            let rows: Vec<f64> = wide(1.3).collect();
+            let mut out = [f64::NAN; 5];
+            backend.dot_many(&query, &rows, &mut out);
+            for (row, found) in rows.chunks(dimension).zip(out) {
+                assert_eq!(found, backend.dot(&query, row), "{backend:?} {dimension}");
+            }
+            backend.squared_l2_many(&query, &rows, &mut out);
+            for (row, found) in rows.chunks(dimension).zip(out) {
+                assert_eq!(found, backend.squared_l2(&query, row), "{backend:?} {dimension}");
+            }
+            backend.cosine_many(&query, &rows, &mut out);
+            for (row, found) in rows.chunks(dimension).zip(out) {
+                let expected = backend.cosine(&query, row);
+                assert!((found - expected).abs() < 1e-14, "{backend:?} {dimension}");
+            }
+        }
+    }
+}
+
+#[test]
+fn slices_add_up_at_every_length() {
+    for backend in backends() {
+        for length in 0..=70 {
+            let (a, b) = (values(length, 0.7), values(length, 1.3));
+            let mut sum = a.clone();
+            backend.add_assign(&mut sum, &b);
+            let expected: Vec<f32> = a.iter().zip(&b).map(|(a, b)| a + b).collect();
+            assert_eq!(sum, expected, "{backend:?} {length}");
+        }
+    }
+}
+
+/// A NaN that came out as an ordinary number would hide a broken model, on some CPUs only.
+#[test]
+fn activations_pass_nan_on_and_keep_it_in_its_place() {
+    for backend in backends() {
+        for activation in ACTIVATIONS {
+            for length in 1..=40 {
+                let clean = values(length, 0.7);
+                let mut expected = clean.clone();
+                backend.activate(activation, &mut expected);
+                for position in 0..length {
+                    let mut x = clean.clone();
+                    x[position] = f32::NAN;
+                    backend.activate(activation, &mut x);
+                    let what = format!("{backend:?} {activation:?} {length} {position}");
+                    assert!(x[position].is_nan(), "{what}: {}", x[position]);
+                    x[position] = expected[position];
+                    assert_eq!(x, expected, "{what}");
+                }
+            }
+        }
+    }
+}
+
+#[test]
+fn a_nan_spoils_its_own_row_alone() {
+    type Rowwise = fn(Backend, &mut [f32], usize);
+    let kernels: [(&str, Rowwise); 2] = [
+        ("softmax", |backend, x, length| backend.softmax_rows(x, length, 0.5)),
+        ("layer norm", |backend, x, length| {
+            backend.layer_norm_rows(x, None, &vec![1.0; length], &vec![0.0; length], 1e-5);
+        }),
+    ];
+    for backend in backends() {
+        for (name, kernel) in kernels {
+            for length in 1..=40 {
+                let clean = values(3 * length, 0.7);
+                let mut expected = clean.clone();
+                kernel(backend, &mut expected, length);
+                for position in 0..length {
+                    let mut x = clean.clone();
+                    x[length + position] = f32::NAN;
+                    kernel(backend, &mut x, length);
+                    let what = format!("{backend:?} {name} {length} {position}");
+                    let (first, rest) = x.split_at(length);
+                    let (spoilt, last) = rest.split_at(length);
+                    assert_eq!(first, &expected[..length], "{what}");
+                    assert_eq!(last, &expected[2 * length..], "{what}");
+                    assert!(spoilt.iter().all(|x| x.is_nan()), "{what}: {spoilt:?}");
+                }
+            }
+        }
+    }
+}
