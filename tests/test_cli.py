@@ -35,7 +35,7 @@ def folder(tmp_path: Path) -> Path:
 def notes(tmp_path: Path, folder: Path, tiny_model: Path, run_rac: RunRac) -> Path:
     """A database that `rac ingest` made."""
     path = tmp_path / "notes.rac"
-    run_rac("ingest", folder, "--into", path, "--model", tiny_model)
+    run_rac("ingest", "documents", "--into", path, "--model", tiny_model)
     return path
 
 
@@ -50,9 +50,9 @@ class TestIngest:
     def test_it_says_what_it_did(
         self, folder: Path, tiny_model: Path, run_rac: RunRac, tmp_path: Path
     ) -> None:
-        command = ("ingest", folder, "--into", "notes.rac", "--model", tiny_model)
+        command = ("ingest", "documents", "--into", "notes.rac", "--model", tiny_model)
         first = run_rac(*command).stdout.splitlines()
-        assert first[0].startswith(f"Ingested 3 files from {folder} into notes.rac in ")
+        assert first[0].startswith("Ingested 3 files from documents into notes.rac in ")
         assert [line.split()[0] for line in first[1:]] == ["chunks", "tokens"]
         again = run_rac(*command).stdout.splitlines()
         assert again[0].startswith("Ingested 0 files")
@@ -62,43 +62,46 @@ class TestIngest:
         self, folder: Path, tiny_model: Path, run_rac: RunRac
     ) -> None:
         (folder / "binary.txt").write_bytes(b"\0\1\2")
-        output = run_rac("ingest", folder, "--into", "n.rac", "--model", tiny_model, "--json")
+        output = run_rac("ingest", "documents", "--into", "n.rac", "--model", tiny_model, "--json")
         (report,) = json.loads(output.stdout)
-        assert report["from"] == str(folder)
+        assert report["from"] == "documents"
         assert report["ingested"] == 3
-        assert [source for source, _ in report["skipped"]] == ["binary.txt"]
+        assert [source for source, _ in report["skipped"]] == ["documents/binary.txt"]
 
     def test_skipped_files_are_named_on_stderr(
         self, folder: Path, tiny_model: Path, run_rac: RunRac
     ) -> None:
         (folder / "binary.txt").write_bytes(b"\0\1\2")
-        finished = run_rac("ingest", folder, "--into", "n.rac", "--model", tiny_model)
-        assert finished.stderr.startswith("skipped binary.txt: ")
+        finished = run_rac("ingest", "documents", "--into", "n.rac", "--model", tiny_model)
+        assert finished.stderr.startswith("skipped documents/binary.txt: ")
         assert "skipped" in finished.stdout
 
     def test_globs_choose_files(
         self, folder: Path, tiny_model: Path, run_rac: RunRac, tmp_path: Path
     ) -> None:
         run_rac(
-            *("ingest", folder, "--into", "n.rac", "--model", tiny_model),
+            *("ingest", "documents", "--into", "n.rac", "--model", tiny_model),
             *("--include", "*.md", "--include", "*.txt", "--exclude", "garden/**"),
         )
         with rac.open(tmp_path / "n.rac") as database:
-            assert database.collection("documents").sources() == ["keys.md"]
+            assert database.collection("documents").sources() == ["documents/keys.md"]
 
     def test_gitignore_is_honoured_on_request(
         self, folder: Path, tiny_model: Path, run_rac: RunRac, tmp_path: Path
     ) -> None:
         (folder / ".gitignore").write_text("*.html\n")
-        run_rac("ingest", folder, "--into", "n.rac", "--model", tiny_model, "--gitignore")
+        run_rac("ingest", "documents", "--into", "n.rac", "--model", tiny_model, "--gitignore")
         with rac.open(tmp_path / "n.rac") as database:
-            assert database.collection("documents").sources() == ["garden/soil.txt", "keys.md"]
+            assert database.collection("documents").sources() == [
+                "documents/garden/soil.txt",
+                "documents/keys.md",
+            ]
 
     def test_prune_forgets_what_is_gone(self, folder: Path, notes: Path, run_rac: RunRac) -> None:
         (folder / "page.html").unlink()
-        kept = run_rac("ingest", folder, "--into", notes, "--json")
+        kept = run_rac("ingest", "documents", "--into", notes, "--json")
         assert json.loads(kept.stdout)[0]["removed"] == 0
-        pruned = run_rac("ingest", folder, "--into", notes, "--prune", "--json")
+        pruned = run_rac("ingest", "documents", "--into", notes, "--prune", "--json")
         assert json.loads(pruned.stdout)[0]["removed"] == 1
 
     def test_an_existing_collection_keeps_its_model(self, notes: Path, folder: Path) -> None:
@@ -115,14 +118,16 @@ class TestIngest:
     def test_a_model_that_does_not_exist_makes_no_database(
         self, folder: Path, run_rac: RunRac, tmp_path: Path
     ) -> None:
-        finished = run_rac("ingest", folder, "--into", "n.rac", "--model", "./no", check=False)
+        finished = run_rac("ingest", "documents", "--into", "n.rac", "--model", "./no", check=False)
         assert_fails(finished, 1, "rac: error: the model folder no does not exist")
         assert not (tmp_path / "n.rac").exists()
 
     def test_a_folder_of_something_else_is_no_database(
         self, folder: Path, tiny_model: Path, run_rac: RunRac
     ) -> None:
-        finished = run_rac("ingest", folder, "--into", folder, "--model", tiny_model, check=False)
+        finished = run_rac(
+            "ingest", "documents", "--into", "documents", "--model", tiny_model, check=False
+        )
         assert_fails(finished, 1, "rac: error: ")
         assert sorted(file.name for file in folder.iterdir()) == ["garden", "keys.md", "page.html"]
 
@@ -131,12 +136,13 @@ class TestSearch:
     def test_hits_show_score_place_section_and_text(self, notes: Path, run_rac: RunRac) -> None:
         finished = run_rac("search", notes, "Keep a key in the vault.", "--limit", "2")
         first, second = finished.stdout.strip().split("\n\n")
-        head, text = first.splitlines()
+        head, *text = first.splitlines()
         score, place, section = head.split(maxsplit=2)
         assert float(score) > 0.5
-        assert place == "keys.md:1"
+        assert place == "documents/keys.md:1"
         assert "Keys" in section
-        assert text.startswith("        ")
+        assert text[0] == "        # Keys"
+        assert len(text) <= 3
         assert len(second.splitlines()) >= 2
         assert finished.stderr.startswith("2 hits among ")
 
@@ -150,7 +156,7 @@ class TestSearch:
 
     def test_a_filter_narrows(self, notes: Path, run_rac: RunRac) -> None:
         finished = run_rac("search", notes, "rain", "--where", '{"format": "html"}', "--json")
-        assert [hit["source"] for hit in json.loads(finished.stdout)] == ["page.html"]
+        assert [hit["source"] for hit in json.loads(finished.stdout)] == ["documents/page.html"]
 
     def test_no_hits_say_so(self, notes: Path, run_rac: RunRac) -> None:
         finished = run_rac("search", notes, "rain", "--where", '{"format": "none"}')
@@ -176,12 +182,12 @@ class TestSearch:
     def test_several_collections_need_a_choice(
         self, notes: Path, folder: Path, tiny_model: Path, run_rac: RunRac
     ) -> None:
-        ingest = ("ingest", folder / "keys.md", "--into", notes, "--collection", "keys")
+        ingest = ("ingest", "documents/keys.md", "--into", notes, "--collection", "keys")
         run_rac(*ingest, "--model", tiny_model)
         finished = run_rac("search", notes, "x", check=False)
         assert_fails(finished, 1, "choose one with --collection: documents, keys")
         chosen = run_rac("search", notes, "x", "--collection", "keys", "--json")
-        assert {hit["source"] for hit in json.loads(chosen.stdout)} == {"keys.md"}
+        assert {hit["source"] for hit in json.loads(chosen.stdout)} == {"documents/keys.md"}
 
     def test_a_reader_that_stops_early_is_no_error(self, notes: Path) -> None:
         command = [sys.executable, "-m", "rust_ai_core", "search", str(notes), "rain"]
@@ -198,13 +204,13 @@ class TestStatsAndVerify:
     def test_stats_are_a_table(self, notes: Path, run_rac: RunRac) -> None:
         lines = run_rac("stats", notes).stdout.splitlines()
         assert lines[0].startswith(f"{notes}  ")
-        assert lines[2].split()[:4] == ["collection", "records", "documents", "dimension"]
+        assert lines[2].split()[:4] == ["collection", "records", "sources", "dimension"]
         assert lines[3].split()[0] == "documents"
         assert lines[3].split()[2:5] == ["3", "32", "cosine"]
 
     def test_stats_for_machines(self, notes: Path, run_rac: RunRac) -> None:
         figures = json.loads(run_rac("stats", notes, "--json").stdout)
-        assert figures["collections"]["documents"]["documents"] == 3
+        assert figures["collections"]["documents"]["sources"] == 3
         assert figures["file_bytes"] > 0
 
     def test_a_sound_database_passes(self, notes: Path, run_rac: RunRac) -> None:

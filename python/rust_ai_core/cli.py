@@ -98,6 +98,7 @@ def ingest(
             if encoder is None and name not in database.collections():
                 encoder = rac.Encoder(DEFAULT_MODEL)
             collection = database.collection(name, model=encoder)
+            _note(database.recovered)
             reports = []
             for source in sources:
                 done = collection.ingest(
@@ -144,6 +145,7 @@ def search(
     """Find the passages that are closest in meaning to QUERY, best first."""
     with _open(database) as opened:
         collection = opened.collection(name or _only_collection(opened))
+        _note(opened.recovered)
         # Loads the model here, so that the time below is what a running program would see.
         _ = collection.encoder
         start = time.perf_counter()

@@ -87,6 +87,10 @@ def resolve(model: str | os.PathLike[str]) -> Path:
 
     What is fetched, and from what kind of source, is logged to the logger "rust_ai_core".
 
+    >>> from rust_ai_core import models
+    >>> sorted(file.name for file in models.resolve("minilm").glob("*.json"))
+    ['config.json', 'modules.json', 'sentence_bert_config.json', 'tokenizer.json']
+
     Args:
         model: "minilm" (all-MiniLM-L6-v2), a folder in the layout of sentence-transformers, or the
             id of a hub repository, "organisation/name".
@@ -122,11 +126,15 @@ def cache_directory() -> Path:
     """Return where models are kept: `$RAC_CACHE`, else `rust_ai_core` in the user's cache folder.
 
     The user's cache folder is `$XDG_CACHE_HOME`, else `~/.cache`.
+
+    >>> from rust_ai_core import models
+    >>> models.cache_directory().is_absolute()
+    True
     """
     if chosen := os.environ.get("RAC_CACHE"):
-        return Path(chosen).expanduser()
+        return Path(chosen).expanduser().absolute()
     base = os.environ.get("XDG_CACHE_HOME")
-    return (Path(base) if base else Path.home() / ".cache") / "rust_ai_core"
+    return (Path(base).absolute() if base else Path.home() / ".cache") / "rust_ai_core"
 
 
 def _is_explicit_path(name: str) -> bool:

@@ -24,6 +24,7 @@ def ingested(source: Path, database: Path, report: IngestReport) -> str:
         ("unchanged", report.unchanged),
         ("removed", report.removed),
         ("skipped", len(report.skipped)),
+        ("unknown", report.unknown),
     ]
     shown = [(label, f"{value:,}") for label, value in rows if value]
     width = max((len(value) for _, value in shown), default=0)
@@ -80,7 +81,7 @@ def stats(path: Path, figures: dict[str, Any], collections: Sequence[Collection]
     title = f"{path}  {_bytes(figures['file_bytes'])} on disk"
     if not collections:
         return f"{title}\nno collections"
-    header = ["collection", "records", "documents", "dimension", "metric", "model", "on disk"]
+    header = ["collection", "records", "sources", "dimension", "metric", "model", "on disk"]
     header += ["reclaimable", "in memory"]
     rows = [header]
     for collection in collections:
@@ -89,7 +90,7 @@ def stats(path: Path, figures: dict[str, Any], collections: Sequence[Collection]
             [
                 collection.name,
                 f"{own['records']:,}",
-                f"{own['documents']:,}",
+                f"{own['sources']:,}",
                 str(collection.dimension),
                 collection.metric,
                 collection.model or "-",
