@@ -1,0 +1,83 @@
+"""The command line: `python -m benchmarks [--quick] [--list] [--output FOLDER] [subject ...]`."""
+
+import argparse
+import datetime
+import json
+import os
+import sys
+from collections.abc import Mapping
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+from benchmarks.machine import describe, load_average
+from benchmarks.processes import in_fresh_process, pinned
+from benchmarks.results import Outcome, report
+from benchmarks.subjects import headline, load_definitions, run
+
+RESULTS = Path(__file__).resolve().parent / "results"
+# With a load of one thread before the start, a contender on all cores does not get them.
+BUSY = 1.0
+
+
+def main() -> int:
+    """Run the subjects asked for, print the report, and keep it."""
+    threads, definitions = load_definitions()
+    arguments = _arguments(list(definitions))
+    if arguments.list:
+        for subject in definitions:
+            print(f"{subject:16} {headline(subject)}")
+        return 0
+    subjects = arguments.subjects or list(definitions)
+    machine = in_fresh_process(describe, environment=pinned(threads))
+    if os.getloadavg()[0] >= BUSY:
+        machine["caution"] = "other work was running: the ratios are blurred, the rest is too slow"
+    machine |= {"threads": threads, "command": f"python -m benchmarks {' '.join(sys.argv[1:])}"}
+    started = datetime.datetime.now(datetime.timezone.utc)
+    machine |= {"started": started.isoformat(timespec="seconds"), "load before": load_average()}
+    outcomes = {}
+    for subject in subjects:
+        print(f"{subject} ...", file=sys.stderr, flush=True)
+        outcomes[subject] = run(subject, definitions[subject], threads, quick=arguments.quick)
+    machine["load after"] = load_average()
+    text = report(machine, outcomes)
+    print(text)
+    if not arguments.quick:
+        _keep(arguments.output, started, machine, outcomes, text)
+    return 0
+
+
+def _arguments(subjects: list[str]) -> argparse.Namespace:
+    parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
+    parser.add_argument("subjects", nargs="*", metavar="subject", help=", ".join(subjects))
+    parser.add_argument("--list", action="store_true", help="say what the subjects are")
+    parser.add_argument(
+        "--quick", action="store_true", help="small sizes: shows that all runs, keeps nothing"
+    )
+    parser.add_argument(
+        "--output", type=Path, default=RESULTS, help="folder for the report (default: %(default)s)"
+    )
+    arguments = parser.parse_args()
+    unknown = [subject for subject in arguments.subjects if subject not in subjects]
+    if unknown:
+        parser.error(f"no subject {', '.join(unknown)}; there are {', '.join(subjects)}")
+    return arguments
+
+
+def _keep(
+    folder: Path,
+    started: datetime.datetime,
+    machine: Mapping[str, Any],
+    outcomes: Mapping[str, Outcome],
+    text: str,
+) -> None:
+    folder.mkdir(parents=True, exist_ok=True)
+    name = started.strftime("%Y-%m-%d-%H%M%S")
+    data = {"machine": machine, "subjects": {key: asdict(one) for key, one in outcomes.items()}}
+    (folder / f"{name}.json").write_text(json.dumps(data, indent=1) + "\n", encoding="utf-8")
+    (folder / f"{name}.md").write_text(text, encoding="utf-8")
+    print(f"kept as {name}.md and {name}.json in {folder}", file=sys.stderr)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,41 @@
+"""The subjects: what their definitions say, and how one runs."""
+
+import importlib
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from benchmarks.processes import in_fresh_process, pinned
+from benchmarks.results import Outcome
+
+if sys.version_info >= (3, 11):
+    import tomllib
+else:
+    import tomli as tomllib  # pytest and mypy bring it along
+
+HERE = Path(__file__).resolve().parent
+
+
+def load_definitions() -> tuple[int, dict[str, dict[str, Any]]]:
+    """The number of threads for both sides, and each subject's definition."""
+    definitions = tomllib.loads((HERE / "definitions.toml").read_text(encoding="utf-8"))
+    return definitions.pop("threads"), definitions
+
+
+def headline(subject: str) -> str:
+    """The first line of a subject's module, without importing what it measures."""
+    source = (HERE / f"{subject}.py").read_text(encoding="utf-8")
+    return source.split('"""', 2)[1].splitlines()[0]
+
+
+def run(subject: str, definition: Mapping[str, Any], threads: int, *, quick: bool) -> Outcome:
+    """Run one subject in a process of its own with its threads pinned."""
+    chosen = dict(definition) | (definition["quick"] if quick else {})
+    environment = pinned(threads) | chosen.get("environment", {})
+    return in_fresh_process(_run_here, subject, chosen, environment=environment)
+
+
+def _run_here(subject: str, definition: Mapping[str, Any]) -> Outcome:
+    outcome: Outcome = importlib.import_module(f"benchmarks.{subject}").run(definition)
+    return outcome
