@@ -13,7 +13,6 @@ EXTENSION := python/rust_ai_core/_core.abi3.so
 # Folders are listed too: their times change when a file goes.
 RUST_SOURCES := Cargo.toml Cargo.lock rust-toolchain.toml \
 	$(wildcard crates/*/Cargo.toml) $(shell find crates/*/src)
-CRATES := -p kernels -p database -p inference -p pipeline
 
 # A stamp outlives what it stands for when somebody deletes the module alone.
 ifeq ($(wildcard $(EXTENSION)),)
@@ -31,14 +30,14 @@ demo: develop  ## ingest some thousands of real documents and ask five questions
 test: test-rust test-python  ## run all tests
 
 test-rust:  ## run the tests of the Rust crates
-	cargo test --locked $(CRATES)
+	cargo test --locked --workspace --profile bench
 
 test-python: develop  ## run the tests of the Python package
 	$(BIN)/pytest
 
 lint: develop  ## check formats, lints, types and stubs; edits nothing
 	cargo fmt --all --check
-	cargo clippy --locked --workspace --all-targets -- -D warnings
+	cargo clippy --locked --workspace --all-targets --profile bench -- -D warnings
 	$(BIN)/ruff check
 	$(BIN)/ruff format --check
 	$(BIN)/mypy
