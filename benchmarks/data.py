@@ -79,7 +79,8 @@ def long_texts(count: int) -> tuple[list[str], str]:
     if not path.exists():
         return _made_texts(count, sentences=14), "made-up paragraphs (there is no ../shared)"
     texts = [json.loads(line)["text"] for line in path.read_text(encoding="utf-8").splitlines()]
-    return [text for text in texts if text][:count], "abstracts of the Cranfield collection"
+    long = [text for text in texts if 700 <= len(text) <= 1_400]
+    return long[:count], "abstracts of the Cranfield collection"
 
 
 def _made_texts(count: int, sentences: int) -> list[str]:

@@ -5,6 +5,7 @@ import tempfile
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from statistics import median, quantiles
 from typing import Any
@@ -103,8 +104,8 @@ def _batches(
 ) -> tuple[Table, Mapping[str, list[float]]]:
     batch = definition["batch"]
 
-    def write_batch(write: Write) -> Callable[[], None]:
-        return lambda: write(batch) and None
+    def write_batch(write: Write) -> Callable[[], object]:
+        return lambda: write(batch)
 
     contenders = {name: write_batch(write) for name, write in writers.items()}
     timings = interleave(contenders, definition["batches"])
@@ -143,15 +144,34 @@ def _large(path: Path, vectors: FloatArray, definition: Mapping[str, Any]) -> li
     ]
 
 
+@dataclass(frozen=True)
+class Opening:
+    """What opening a collection in a new process took, and the process's memory."""
+
+    open_seconds: float
+    search_seconds: tuple[float, float]
+    """The first search and the second."""
+    bytes_before: int | None
+    bytes_opened: int | None
+    bytes_searched: int | None
+    bytes_at_most: int
+
+
 def _openings(path: Path, vectors: FloatArray, openings: int) -> Table:
     rows: list[tuple[str | float, ...]] = []
     for cached in (True, False):
         seen = [in_fresh_process(opening, path, vectors[0], cached) for _ in range(openings)]
-        opened, first, second = (median(each[part] for each in seen) for part in range(3))
-        *memory, peak = seen[-1][3:]
-        name = "files cached by the system" if cached else "files dropped from its cache"
-        times = opened * 1e3, first * 1e3, second * 1e3
-        rows.append((name, *times, *map(in_mib, memory), in_mib(peak)))
+        last = seen[-1]
+        memory = last.bytes_before, last.bytes_opened, last.bytes_searched, last.bytes_at_most
+        rows.append(
+            (
+                "files cached by the system" if cached else "files dropped from its cache",
+                median(each.open_seconds for each in seen) * 1e3,
+                median(each.search_seconds[0] for each in seen) * 1e3,
+                median(each.search_seconds[1] for each in seen) * 1e3,
+                *map(in_mib, memory),
+            )
+        )
     columns = (
         "opening",
         "ms to open",
@@ -165,10 +185,8 @@ def _openings(path: Path, vectors: FloatArray, openings: int) -> Table:
     return Table(f"Opening {len(vectors):,} records in a new process", columns, rows)
 
 
-def opening(
-    path: Path, query: FloatArray, cached: bool
-) -> tuple[float, float, float, int | None, int | None, int | None, int]:
-    """Seconds to open and to search twice, and this process's memory before and after each."""
+def opening(path: Path, query: FloatArray, cached: bool) -> Opening:
+    """Open a collection in this process and search it twice."""
     if not cached:
         _drop_from_cache(path)
     before = resident_bytes()
@@ -177,13 +195,18 @@ def opening(
         collection = database.collection("records")
         opened = time.perf_counter()
         after_opening = resident_bytes()
-        searches = []
+        times = [time.perf_counter()]
         for _ in range(2):
-            asked = time.perf_counter()
             collection.search(query)
-            searches.append(time.perf_counter() - asked)
-        seconds = opened - start, searches[0], searches[1]
-        return *seconds, before, after_opening, resident_bytes(), peak_resident_bytes()
+            times.append(time.perf_counter())
+        return Opening(
+            opened - start,
+            (times[1] - times[0], times[2] - times[1]),
+            before,
+            after_opening,
+            resident_bytes(),
+            peak_resident_bytes(),
+        )
 
 
 def _drop_from_cache(path: Path) -> None:

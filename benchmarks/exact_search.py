@@ -3,7 +3,7 @@
 import tempfile
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import numpy.typing as npt
@@ -17,6 +17,7 @@ NUMPY = "numpy argpartition"
 LOAD_BATCH = 10_000
 
 Answers = npt.NDArray[np.int64]
+Metric = Literal["cosine", "dot"]
 
 
 def run(definition: Mapping[str, Any]) -> Outcome:
@@ -46,7 +47,7 @@ def _vectors(data: str, definition: Mapping[str, Any]) -> VectorSet | None:
 
 
 def _measure(
-    vectors: VectorSet, metric: str, definition: Mapping[str, Any]
+    vectors: VectorSet, metric: Metric, definition: Mapping[str, Any]
 ) -> tuple[dict[str, Answers], Timings]:
     """Each contender's answers to the queries, and its seconds for all of them, one at a time."""
     limit = definition["limit"]
@@ -63,7 +64,7 @@ def _measure(
         def search(query: FloatArray) -> list[Any]:
             return [hit.id for hit in collection.search(query, limit=limit)]
 
-        def search_batch(query: FloatArray) -> npt.NDArray[np.object_]:
+        def search_batch(query: FloatArray) -> Any:
             ids, _ = collection.search_batch([query], limit=limit)
             return ids[0]
 
@@ -125,8 +126,8 @@ def _accuracy(vectors: VectorSet, found: Answers, tie: float) -> tuple[float, in
     limit = found.shape[1]
     hits = wrong = 0
     for query, ids in zip(vectors.queries, found, strict=True):
-        # The exact scores of all rows in f64 would cost as much memory again as the rows do twice:
-        # those within rounding of the last place in f32 are enough.
+        # All rows in f64 would take twice the memory of the rows; those that rounding in f32 could
+        # have put below the last place are enough.
         rough = vectors.rows @ query
         last = np.partition(rough, -limit)[-limit]
         near = np.flatnonzero(rough >= last - 1e-4)

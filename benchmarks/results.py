@@ -1,6 +1,6 @@
 """What a subject hands back, as data and as Markdown."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -11,7 +11,7 @@ class Table:
 
     title: str
     columns: tuple[str, ...]
-    rows: list[tuple[str | float, ...]]
+    rows: Sequence[tuple[str | float, ...]]
 
     def markdown(self) -> str:
         lines = [f"**{self.title}**", "", _row(self.columns), _row(("---",) * len(self.columns))]
@@ -77,6 +77,8 @@ def _row(cells: tuple[str, ...] | list[str]) -> str:
 
 
 def _cell(value: str | float) -> str:
-    if isinstance(value, float):
-        return f"{value:,.0f}" if abs(value) >= 1000 else f"{value:.3g}"
-    return f"{value:,}" if isinstance(value, int) else value
+    if isinstance(value, str):
+        return value
+    if isinstance(value, int):
+        return f"{value:,}"
+    return f"{value:,.0f}" if abs(value) >= 1000 else f"{value:.3g}"

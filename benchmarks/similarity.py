@@ -20,7 +20,10 @@ def run(definition: Mapping[str, Any]) -> Outcome:
     random = np.random.default_rng(0)
     pair = random.standard_normal((2, definition["dimension"]))
     halves = pair.astype(np.float32)
-    python = {"sum(x * y for ...)": _generator_sum, "sum(map(mul, a, b))": _mapped_sum}
+    python: dict[str, Similarity] = {
+        "sum(x * y for ...)": _generator_sum,
+        "sum(map(mul, a, b))": _mapped_sum,
+    }
     cases: dict[str, tuple[Any, Any, dict[str, Similarity]]] = {
         "two lists": (pair[0].tolist(), pair[1].tolist(), python),
         "two float64 arrays": (pair[0], pair[1], {"numpy.dot": np.dot}),
