@@ -1,0 +1,187 @@
+//! The encoder on the tiny random BERT of the test fixtures, whose golden vectors come from
+//! `transformers` (see `tests/fixtures/make_tiny_bert.py`), and on damaged copies of its folder.
+
+use std::fs;
+use std::ops::ControlFlow;
+use std::path::{Path, PathBuf};
+
+use inference::{Encoder, Error};
+use serde::Deserialize;
+use serde_json::{Value, json};
+
+#[derive(Deserialize)]
+struct Golden {
+    text: String,
+    ids: Vec<u32>,
+    vector: Vec<f32>,
+}
+
+fn folder() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("../../tests/fixtures/tiny-bert")
+}
+
+fn encoder() -> Encoder {
+    Encoder::load(&folder()).unwrap()
+}
+
+fn golden() -> Vec<Golden> {
+    serde_json::from_slice(&fs::read(folder().join("golden.json")).unwrap()).unwrap()
+}
+
+/// A copy of the model that a test may damage.
+fn copy() -> tempfile::TempDir {
+    let copy = tempfile::tempdir().unwrap();
+    fs::create_dir(copy.path().join("1_Pooling")).unwrap();
+    for file in [
+        "config.json",
+        "tokenizer.json",
+        "model.safetensors",
+        "modules.json",
+        "sentence_bert_config.json",
+        "1_Pooling/config.json",
+    ] {
+        // Written, not copied: the fixture may be read-only.
+        fs::write(copy.path().join(file), fs::read(folder().join(file)).unwrap()).unwrap();
+    }
+    copy
+}
+
+/// Changes one value of a JSON file.
+fn edit(folder: &Path, file: &str, key: &str, value: Value) {
+    let path = folder.join(file);
+    let mut content: Value = serde_json::from_slice(&fs::read(&path).unwrap()).unwrap();
+    content[key] = value;
+    fs::write(path, content.to_string()).unwrap();
+}
+
+#[track_caller]
+fn refusal(folder: &Path) -> String {
+    match Encoder::load(folder) {
+        Ok(_) => panic!("the model loaded"),
+        Err(error) => error.to_string(),
+    }
+}
+
+#[test]
+fn ids_and_vectors_are_those_of_the_reference() {
+    let encoder = encoder();
+    let golden = golden();
+    let texts: Vec<&str> = golden.iter().map(|golden| golden.text.as_str()).collect();
+    let ids = encoder.tokenize(&texts).unwrap();
+    let vectors = encoder.encode(&texts).unwrap();
+    for ((golden, ids), vector) in
+        golden.iter().zip(ids).zip(vectors.chunks_exact(encoder.dimension()))
+    {
+        assert_eq!(ids, golden.ids, "{:?}", golden.text);
+        for (found, expected) in vector.iter().zip(&golden.vector) {
+            assert!((found - expected).abs() < 1e-5, "{:?}: {found} {expected}", golden.text);
+        }
+    }
+}
+
+#[test]
+fn a_vector_does_not_depend_on_its_neighbours() {
+    let encoder = encoder();
+    let golden = golden();
+    let mut texts: Vec<&str> = golden.iter().map(|golden| golden.text.as_str()).collect();
+    // Several packs, and texts at every place in them.
+    for shift in 0..texts.len() {
+        texts.rotate_left(shift);
+        let many: Vec<&str> = texts.iter().copied().cycle().take(60).collect();
+        let vectors = encoder.encode(&many).unwrap();
+        for (text, vector) in many.iter().zip(vectors.chunks_exact(encoder.dimension())) {
+            assert_eq!(encoder.encode(&[*text]).unwrap(), vector, "{text:?}");
+        }
+    }
+}
+
+#[test]
+fn no_texts_give_no_vectors_and_long_ones_are_cut() {
+    let encoder = encoder();
+    assert!(encoder.encode(&[]).unwrap().is_empty());
+    let long = "a b c ".repeat(10_000);
+    let ids = encoder.tokenize(&[&long]).unwrap();
+    assert_eq!(ids[0].len(), encoder.max_tokens());
+    assert_eq!(encoder.content_tokens() + 2, encoder.max_tokens());
+    assert!(encoder.token_offsets(&long).unwrap().len() > encoder.max_tokens());
+}
+
+#[test]
+fn progress_counts_up_and_stops() {
+    let encoder = encoder();
+    let texts = vec!["a b c"; 3000];
+    let seen = std::cell::RefCell::new(Vec::new());
+    let go_on = |done| {
+        seen.borrow_mut().push(done);
+        ControlFlow::Continue(())
+    };
+    encoder.encode_with(&texts, &go_on).unwrap();
+    assert!(seen.borrow().is_sorted() && seen.borrow().len() > 1);
+    assert_eq!(seen.borrow().last(), Some(&3000));
+
+    let stop = |_| ControlFlow::Break(());
+    let Err(Error::Interrupted { done, total: 3000 }) = encoder.encode_with(&texts, &stop) else {
+        panic!("it went on");
+    };
+    assert!(0 < done && done < 3000);
+}
+
+#[test]
+fn a_missing_file_is_named() {
+    for file in ["config.json", "tokenizer.json", "model.safetensors", "1_Pooling/config.json"] {
+        let copy = copy();
+        fs::remove_file(copy.path().join(file)).unwrap();
+        let message = refusal(copy.path());
+        assert!(message.contains(file), "{message}");
+    }
+}
+
+#[test]
+fn a_truncated_file_is_named_wherever_it_ends() {
+    for file in ["config.json", "tokenizer.json", "model.safetensors"] {
+        let whole = fs::read(folder().join(file)).unwrap();
+        for length in [0, 1, 7, 8, 9, whole.len() / 2, whole.len() - 2] {
+            let copy = copy();
+            fs::write(copy.path().join(file), &whole[..length]).unwrap();
+            let message = refusal(copy.path());
+            assert!(message.contains(file), "{file} of {length} bytes: {message}");
+        }
+    }
+}
+
+#[test]
+fn what_is_not_supported_is_refused_by_name() {
+    let table = [
+        ("config.json", "model_type", json!("gpt2"), "gpt2"),
+        ("config.json", "hidden_act", json!("swish"), "swish"),
+        ("config.json", "position_embedding_type", json!("relative_key"), "position"),
+        ("1_Pooling/config.json", "pooling_mode_max_tokens", json!(true), "pooling"),
+        ("config.json", "num_attention_heads", json!(5), "heads"),
+        ("config.json", "intermediate_size", json!(1), "shape"),
+        ("config.json", "num_hidden_layers", json!(99), "no tensor"),
+        ("config.json", "vocab_size", json!(3), "ids up to"),
+    ];
+    for (file, key, value, expected) in table {
+        let copy = copy();
+        edit(copy.path(), file, key, value);
+        let message = refusal(copy.path());
+        assert!(message.contains(expected), "{key}: {message}");
+    }
+}
+
+#[test]
+fn settings_that_shape_a_vector_change_the_fingerprint() {
+    let original = encoder();
+    let copied = copy();
+    assert_eq!(Encoder::load(copied.path()).unwrap().fingerprint(), original.fingerprint());
+
+    edit(copied.path(), "sentence_bert_config.json", "max_seq_length", json!(9));
+    let shorter = Encoder::load(copied.path()).unwrap();
+    assert_eq!(shorter.max_tokens(), 9);
+    assert_ne!(shorter.fingerprint(), original.fingerprint());
+
+    let plain = copy();
+    fs::remove_file(plain.path().join("modules.json")).unwrap();
+    let not_normalized = Encoder::load(plain.path()).unwrap();
+    assert_ne!(not_normalized.fingerprint(), original.fingerprint());
+}
