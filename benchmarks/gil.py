@@ -26,6 +26,7 @@ COUNTS_BETWEEN_CLOCKS = 1_000
 SETTLING_SECONDS = 0.2
 
 ENCODING = "threads that encode batches"
+NO_LOCK = "other processes"
 
 
 @dataclass(frozen=True)
@@ -90,9 +91,7 @@ def _loads(definition: Mapping[str, Any]) -> dict[str, Load]:
         "threads in numpy.matmul": Load(
             threads, beside(threads, lambda: np.matmul(matrix, matrix, out=target))
         ),
-        "other processes": Load(
-            threads, lambda stack: stack.enter_context(_busy_processes(threads))
-        ),
+        NO_LOCK: Load(threads, lambda stack: stack.enter_context(_busy_processes(threads))),
         "threads of pure Python": Load(threads, beside(threads, spin)),
     }
 
@@ -153,14 +152,17 @@ def _outcome(
     cores = available_cores()
     lone_wall = median(count.each_wall_second for count in counts["nothing"])
     lone_cpu = median(count.each_cpu_second for count in counts["nothing"])
-    rows: list[tuple[str | float, ...]] = []
-    kept = {}
+    kept: dict[str, list[float]] = {}
     for name, load in loads.items():
-        share = min(1.0, cores / (1 + load.busy))
-        wall = [count.each_wall_second / lone_wall for count in counts[name]]
-        kept[name] = [rate / share for rate in wall]
+        share = _fair_share(load, cores)
+        kept[name] = [count.each_wall_second / lone_wall / share for count in counts[name]]
+    rows: list[tuple[str | float, ...]] = []
+    for name, load in loads.items():
+        against = [one / other for one, other in zip(kept[name], kept[NO_LOCK], strict=True)]
+        wall = median(count.each_wall_second for count in counts[name]) / lone_wall
         cpu = median(count.each_cpu_second for count in counts[name]) / lone_cpu
-        rows.append((name, load.busy, share, median(wall), cpu, median(kept[name])))
+        share = _fair_share(load, cores)
+        rows.append((name, load.busy, share, wall, cpu, median(kept[name]), median(against)))
     columns = (
         "beside the counter",
         "busy threads",
@@ -168,6 +170,7 @@ def _outcome(
         "speed by the clock",
         "speed by CPU time",
         "kept of the fair share",
+        f"against beside {NO_LOCK}",
     )
     title = (
         f"A pure-Python counter, 1 = its lone speed ({lone_wall / 1e6:.1f} million/s), "
@@ -179,3 +182,7 @@ def _outcome(
     goal = Goal(what, definition["goal_kept"], median(seen), spread)
     rounds = {"kept of the fair share": kept}
     return Outcome([Table(title, columns, rows)], [goal], [], rounds)
+
+
+def _fair_share(load: Load, cores: int) -> float:
+    return min(1.0, cores / (1 + load.busy))
