@@ -1,5 +1,6 @@
 """How the command line shows results to people: short, aligned, with counts and seconds."""
 
+import re
 import shutil
 import textwrap
 from collections.abc import Sequence
@@ -10,6 +11,7 @@ from rust_ai_core._core import Collection, Hit, IngestReport, VerifyReport
 
 SHOWN_PROBLEMS = 20
 TEXT_LINES = 3
+PROSE = {"html", "markdown", "text"}
 
 
 def ingested(source: Path, database: Path, report: IngestReport) -> str:
@@ -53,7 +55,7 @@ def hits(found: Sequence[Hit]) -> str:
     for hit, place in zip(found, places, strict=True):
         section = _section(hit)
         head = f"{hit.score:6.3f}  {place:<{column}}  {section}".rstrip()
-        blocks.append("\n".join([head, *_first_lines(hit.text or "", width)]))
+        blocks.append("\n".join([head, *_first_lines(hit, width)]))
     return "\n\n".join(blocks)
 
 
@@ -123,12 +125,20 @@ def _section(hit: Hit) -> str:
     return str(metadata.get("section") or metadata.get("title") or "")
 
 
-def _first_lines(text: str, width: int) -> list[str]:
+def _first_lines(hit: Hit, width: int) -> list[str]:
+    text = hit.text or ""
+    if (hit.metadata or {}).get("format") in PROSE:
+        # The file's own line ends mean nothing; a blank line does.
+        blocks = [" ".join(block.split()) for block in re.split(r"\n\s*\n", text)]
+    else:
+        blocks = text.splitlines()
+    indent = " " * 8
     rows: list[str] = []
-    for line in text.splitlines():
-        rows += textwrap.wrap(line, width, initial_indent=" " * 8, subsequent_indent=" " * 8)
+    for block in blocks:
+        rows += textwrap.wrap(block, width, initial_indent=indent, subsequent_indent=indent)
         if len(rows) > TEXT_LINES:
-            return [*rows[: TEXT_LINES - 1], f"{rows[TEXT_LINES - 1][: width - 4]} ..."]
+            last = rows[TEXT_LINES - 1][: width - 4].rstrip()
+            return [*rows[: TEXT_LINES - 1], f"{last} ..."]
     return rows
 
 
