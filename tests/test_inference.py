@@ -64,6 +64,11 @@ class TestEncoder:
             rac.parallel_inference(["fine", chunk], tiny_encoder)  # type: ignore[list-item]
         assert isinstance(caught.value.__cause__, TypeError)
 
+    def test_a_lone_surrogate_is_told_with_its_chunk(self, tiny_encoder: rac.Encoder) -> None:
+        with pytest.raises(ChunkError, match="chunk 1: .*surrogates not allowed") as caught:
+            rac.parallel_inference(["fine", ["fine", "\ud800"]], tiny_encoder)
+        assert isinstance(caught.value.__cause__, UnicodeEncodeError)
+
     def test_a_model_that_does_not_exist_is_a_model_error(self) -> None:
         with pytest.raises(ModelError, match="no model 'no-such-model'"):
             rac.parallel_inference(["text"], "no-such-model")

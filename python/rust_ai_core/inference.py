@@ -77,16 +77,12 @@ def _encode_chunks(
     texts: list[str] = []
     places: list[int | slice] = []
     for index, chunk in enumerate(chunks):
-        if isinstance(chunk, str):
-            places.append(len(texts))
-            texts.append(chunk)
-            continue
         start = len(texts)
         try:
             texts.extend(_strings(chunk))
         except Exception as error:
             raise ChunkError(f"chunk {index}: {error}") from error
-        places.append(slice(start, len(texts)))
+        places.append(start if isinstance(chunk, str) else slice(start, len(texts)))
     if not places:
         return []
     encoder = model if isinstance(model, Encoder) else Encoder(model)
@@ -98,10 +94,12 @@ def _strings(chunk: Iterable[str]) -> list[str]:
     # Iterating these would work and mean something else: byte values, keys, no fixed order.
     if isinstance(chunk, bytes | bytearray | memoryview | Mapping | AbstractSet):
         raise TypeError(f"expected a string or a sequence of strings, not {type(chunk).__name__}")
-    strings = list(chunk)
+    strings = [chunk] if isinstance(chunk, str) else list(chunk)
     for position, text in enumerate(strings):
         if not isinstance(text, str):
             raise TypeError(f"expected a string at position {position}, not {type(text).__name__}")
+        # A lone surrogate is no text. Found here, it is told with its chunk.
+        text.encode()
     return strings
 
 
