@@ -2,24 +2,22 @@
 
 use std::sync::{Arc, OnceLock};
 
-use database::{Batch, Filter, Id, SearchOptions};
+use database::{Batch, Filter, SearchOptions};
 use numpy::{IntoPyArray, PyArray2, PyArrayMethods};
 use pyo3::exceptions::PyTypeError;
 use pyo3::prelude::*;
-use pyo3::types::{PyDict, PyMapping, PyString};
-use serde_json::Value;
+use pyo3::types::{PyDict, PyString};
 
 use crate::arrays::Matrix;
+use crate::columns::{are_texts, drop_non_finite, metadata_column, text_column};
 use crate::convert;
 use crate::encoder::{self, Encoder};
 use crate::errors::{Kind, OrRaise};
 use crate::ingest::{self, IngestReport};
 use crate::progress::Reporter;
 use crate::record::{Hit, Record};
+use crate::record_iterator::RecordIterator;
 use crate::threads;
-
-/// Records read at a time while a collection is gone through.
-const PAGE_RECORDS: usize = 256;
 
 /// A collection of records, made by `Database.collection`.
 ///
@@ -99,16 +97,6 @@ impl Collection {
     }
 }
 
-/// Whether an argument is a text or a sequence that starts with one.
-fn are_texts(object: &Bound<'_, PyAny>) -> PyResult<bool> {
-    if object.is_instance_of::<PyString>() {
-        return Ok(true);
-    }
-    let is_sequence = object.is_instance_of::<pyo3::types::PyList>()
-        || object.is_instance_of::<pyo3::types::PyTuple>();
-    Ok(is_sequence && object.len()? > 0 && object.get_item(0)?.is_instance_of::<PyString>())
-}
-
 /// A filter from the `where` argument.
 pub(crate) fn filter(condition: Option<&Bound<'_, PyAny>>) -> PyResult<Option<Filter>> {
     let Some(condition) = condition.filter(|condition| !condition.is_none()) else {
@@ -116,86 +104,6 @@ pub(crate) fn filter(condition: Option<&Bound<'_, PyAny>>) -> PyResult<Option<Fi
     };
     let value = convert::json_object(condition, "where")?;
     Filter::parse(&value).map(Some).map_err(|error| Kind::Filter.error(error.to_string()))
-}
-
-/// One metadata object a record, from a mapping for all or a sequence of one each.
-fn metadata_column(
-    metadata: Option<&Bound<'_, PyAny>>,
-    ids: &[Id],
-) -> PyResult<Vec<Option<Value>>> {
-    let Some(metadata) = metadata.filter(|metadata| !metadata.is_none()) else {
-        return Ok(Vec::new());
-    };
-    if metadata.cast::<PyMapping>().is_ok() {
-        let value = convert::json_object(metadata, "metadata")?;
-        return Ok(vec![Some(value); ids.len()]);
-    }
-    let items = metadata.try_iter().map_err(|_| {
-        PyTypeError::new_err(format!(
-            "metadata is a dict for all records or a sequence of dicts, not {}",
-            convert::type_name(metadata)
-        ))
-    })?;
-    let one = |(index, item): (usize, PyResult<Bound<'_, PyAny>>)| {
-        let item = item?;
-        if item.is_none() {
-            return Ok(None);
-        }
-        let what = match ids.get(index) {
-            Some(Id::Str(text)) => format!("metadata of {text:?}"),
-            Some(Id::Int(number)) => format!("metadata of {number}"),
-            None => format!("metadata[{index}]"),
-        };
-        convert::json_object(&item, &what).map(Some)
-    };
-    items.enumerate().map(one).collect()
-}
-
-/// One text or `None` a record.
-fn text_column(texts: Option<&Bound<'_, PyAny>>) -> PyResult<Vec<Option<String>>> {
-    let Some(texts) = texts.filter(|texts| !texts.is_none()) else {
-        return Ok(Vec::new());
-    };
-    if texts.is_instance_of::<PyString>() {
-        return Ok(vec![Some(texts.extract()?)]);
-    }
-    let items = texts.try_iter().map_err(|_| {
-        PyTypeError::new_err(format!("texts are str, not {}", convert::type_name(texts)))
-    })?;
-    let one = |(index, item): (usize, PyResult<Bound<'_, PyAny>>)| {
-        let item = item?;
-        item.extract::<Option<String>>().map_err(|_| {
-            PyTypeError::new_err(format!(
-                "text {index} is a {}, not a str",
-                convert::type_name(&item)
-            ))
-        })
-    };
-    items.enumerate().map(one).collect()
-}
-
-/// Drops the rows of a batch whose vectors hold NaN or an infinity.
-fn drop_non_finite(batch: &mut Batch, dimension: usize) {
-    let finite: Vec<bool> = batch
-        .vectors
-        .chunks_exact(dimension)
-        .map(|row| row.iter().all(|x| x.is_finite()))
-        .collect();
-    let mut row = 0;
-    batch.vectors.retain(|_| {
-        row += 1;
-        finite[(row - 1) / dimension]
-    });
-    fn keep<T>(column: &mut Vec<T>, finite: &[bool]) {
-        let mut row = 0;
-        column.retain(|_| {
-            row += 1;
-            finite[row - 1]
-        });
-    }
-    keep(&mut batch.ids, &finite);
-    keep(&mut batch.texts, &finite);
-    keep(&mut batch.metadata, &finite);
 }
 
 #[pymethods]
@@ -527,13 +435,7 @@ impl Collection {
     }
 
     fn __iter__(&self) -> RecordIterator {
-        RecordIterator {
-            collection: self.inner.clone(),
-            state: std::sync::Mutex::new(Scan {
-                page: Vec::new().into_iter(),
-                next: Next::Page(None),
-            }),
-        }
+        RecordIterator::new(self.inner.clone())
     }
 
     fn __repr__(&self) -> String {
@@ -573,45 +475,5 @@ impl Collection {
             .map(|(label, value)| format!("<tr><th>{label}</th><td>{}</td></tr>", escape(value)))
             .collect();
         format!("<table><caption>{}</caption>{rows}</table>", escape(self.inner.name()))
-    }
-}
-
-/// Goes through all records of a collection, a page at a time.
-#[pyclass(module = "rust_ai_core", frozen)]
-pub(crate) struct RecordIterator {
-    collection: database::Collection,
-    state: std::sync::Mutex<Scan>,
-}
-
-struct Scan {
-    page: std::vec::IntoIter<database::Record>,
-    next: Next,
-}
-
-enum Next {
-    Page(Option<database::Cursor>),
-    End,
-}
-
-#[pymethods]
-impl RecordIterator {
-    fn __iter__(slf: Py<Self>) -> Py<Self> {
-        slf
-    }
-
-    fn __next__(&self, py: Python<'_>) -> PyResult<Option<Record>> {
-        let next = || -> database::Result<Option<database::Record>> {
-            let mut state = self.state.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
-            loop {
-                if let Some(record) = state.page.next() {
-                    return Ok(Some(record));
-                }
-                let Next::Page(cursor) = state.next else { return Ok(None) };
-                let page = self.collection.scan(cursor, PAGE_RECORDS, None)?;
-                state.page = page.records.into_iter();
-                state.next = page.next.map_or(Next::End, |cursor| Next::Page(Some(cursor)));
-            }
-        };
-        Ok(py.detach(next).or_raise()?.map(Record::from))
     }
 }

@@ -6,6 +6,7 @@
 
 mod arrays;
 mod collection;
+mod columns;
 mod convert;
 mod database;
 mod document;
@@ -16,6 +17,7 @@ mod ingest;
 mod one_to_many;
 mod progress;
 mod record;
+mod record_iterator;
 mod similarity;
 mod threads;
 

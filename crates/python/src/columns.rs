@@ -1,0 +1,98 @@
+//! The columns of a batch from the arguments of `Collection.upsert`.
+
+use database::{Batch, Id};
+use pyo3::exceptions::PyTypeError;
+use pyo3::prelude::*;
+use pyo3::types::{PyList, PyMapping, PyString, PyTuple};
+use serde_json::Value;
+
+use crate::convert;
+
+/// Whether an argument is a text or a sequence that starts with one.
+pub(crate) fn are_texts(object: &Bound<'_, PyAny>) -> PyResult<bool> {
+    if object.is_instance_of::<PyString>() {
+        return Ok(true);
+    }
+    let is_sequence = object.is_instance_of::<PyList>() || object.is_instance_of::<PyTuple>();
+    Ok(is_sequence && object.len()? > 0 && object.get_item(0)?.is_instance_of::<PyString>())
+}
+
+/// One metadata object a record, from a mapping for all or a sequence of one each.
+pub(crate) fn metadata_column(
+    metadata: Option<&Bound<'_, PyAny>>,
+    ids: &[Id],
+) -> PyResult<Vec<Option<Value>>> {
+    let Some(metadata) = metadata.filter(|metadata| !metadata.is_none()) else {
+        return Ok(Vec::new());
+    };
+    if metadata.cast::<PyMapping>().is_ok() {
+        let value = convert::json_object(metadata, "metadata")?;
+        return Ok(vec![Some(value); ids.len()]);
+    }
+    let items = metadata.try_iter().map_err(|_| {
+        PyTypeError::new_err(format!(
+            "metadata is a dict for all records or a sequence of dicts, not {}",
+            convert::type_name(metadata)
+        ))
+    })?;
+    let one = |(index, item): (usize, PyResult<Bound<'_, PyAny>>)| {
+        let item = item?;
+        if item.is_none() {
+            return Ok(None);
+        }
+        let what = match ids.get(index) {
+            Some(Id::Str(text)) => format!("metadata of {text:?}"),
+            Some(Id::Int(number)) => format!("metadata of {number}"),
+            None => format!("metadata[{index}]"),
+        };
+        convert::json_object(&item, &what).map(Some)
+    };
+    items.enumerate().map(one).collect()
+}
+
+/// One text or `None` a record.
+pub(crate) fn text_column(texts: Option<&Bound<'_, PyAny>>) -> PyResult<Vec<Option<String>>> {
+    let Some(texts) = texts.filter(|texts| !texts.is_none()) else {
+        return Ok(Vec::new());
+    };
+    if texts.is_instance_of::<PyString>() {
+        return Ok(vec![Some(texts.extract()?)]);
+    }
+    let items = texts.try_iter().map_err(|_| {
+        PyTypeError::new_err(format!("texts are str, not {}", convert::type_name(texts)))
+    })?;
+    let one = |(index, item): (usize, PyResult<Bound<'_, PyAny>>)| {
+        let item = item?;
+        item.extract::<Option<String>>().map_err(|_| {
+            PyTypeError::new_err(format!(
+                "text {index} is a {}, not a str",
+                convert::type_name(&item)
+            ))
+        })
+    };
+    items.enumerate().map(one).collect()
+}
+
+/// Drops the rows of a batch whose vectors hold NaN or an infinity.
+pub(crate) fn drop_non_finite(batch: &mut Batch, dimension: usize) {
+    let finite: Vec<bool> = batch
+        .vectors
+        .chunks_exact(dimension)
+        .map(|row| row.iter().all(|x| x.is_finite()))
+        .collect();
+    let mut row = 0;
+    batch.vectors.retain(|_| {
+        row += 1;
+        finite[(row - 1) / dimension]
+    });
+    fn keep<T>(column: &mut Vec<T>, finite: &[bool]) {
+        let mut row = 0;
+        column.retain(|_| {
+            row += 1;
+            finite[row - 1]
+        });
+    }
+    keep(&mut batch.ids, &finite);
+    keep(&mut batch.texts, &finite);
+    keep(&mut batch.metadata, &finite);
+}
