@@ -80,7 +80,10 @@ fn loaded(folder: &Path) -> Option<Arc<inference::Encoder>> {
     LOADED.lock().unwrap_or_else(PoisonError::into_inner).as_ref()?.get(folder)?.upgrade()
 }
 
-/// Encodes on the pool while the calling thread reports progress and looks for Ctrl-C.
+/// So few texts are somebody's query: they are done within a second, before progress or Ctrl-C matter.
+const INTERACTIVE_TEXTS: usize = 16;
+
+/// Encodes with the GIL released; many texts with progress and a look for Ctrl-C.
 pub(crate) fn encode(
     py: Python<'_>,
     encoder: &inference::Encoder,
@@ -90,6 +93,13 @@ pub(crate) fn encode(
     let total = texts.len();
     let texts: Vec<&str> = texts.iter().map(String::as_str).collect();
     let callback = progress.callback()?;
+    if total <= INTERACTIVE_TEXTS {
+        let vectors = threads::run(py, || encoder.encode(&texts))?.or_raise()?;
+        if let Some(callback) = callback {
+            callback.call1(py, (total, total))?;
+        }
+        return Ok(vectors);
+    }
     let (vectors, raised) = threads::run_watched(
         py,
         |report| encoder.encode_with(&texts, &|done| report(done)),

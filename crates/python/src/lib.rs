@@ -1,7 +1,7 @@
 //! The Python extension module `rust_ai_core._core`: a thin layer over the other crates, one file a
 //! noun. Python's own part of the package is in `python/rust_ai_core`.
 //!
-//! Every call that takes more than a few microseconds runs on one thread pool with the GIL released
+//! Every call that takes more than a few microseconds runs on a thread pool with the GIL released
 //! (`threads`); Python objects are read before and made after, never from a worker thread.
 
 mod arrays;

@@ -1,4 +1,4 @@
-//! The thread pool that all native work runs on, and how a caller waits for it.
+//! The thread pools that native work runs on, and how a caller waits for it.
 
 use std::ops::ControlFlow;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -17,26 +17,25 @@ const THREADS_VARIABLE: &str = "RAC_NUM_THREADS";
 /// How often a waiting call looks for Ctrl-C.
 const SIGNAL_INTERVAL: Duration = Duration::from_millis(50);
 
-/// The pool and the process it was made in: threads do not survive a fork, so a child makes its
-/// own.
-static POOL: Mutex<Option<(u32, Arc<ThreadPool>)>> = Mutex::new(None);
+/// A pool and the process it was made in: threads do not survive a fork, so a child makes its own.
+type Slot = Mutex<Option<(u32, Arc<ThreadPool>)>>;
 
-fn pool() -> PyResult<Arc<ThreadPool>> {
-    let mut pool = POOL.lock().unwrap_or_else(PoisonError::into_inner);
+/// What somebody waits for: searches, a query's embedding, kernels. A pool of its own, so that it
+/// shares the cores with bulk work instead of queueing behind it.
+static INTERACTIVE: Slot = Mutex::new(None);
+
+/// What takes seconds or hours: embedding many texts, ingestion.
+static BULK: Slot = Mutex::new(None);
+
+fn pool(slot: &Slot) -> PyResult<Arc<ThreadPool>> {
+    let mut pool = slot.lock().unwrap_or_else(PoisonError::into_inner);
     let process = std::process::id();
     if let Some((owner, pool)) = &*pool
         && *owner == process
     {
         return Ok(pool.clone());
     }
-    let threads = match std::env::var(THREADS_VARIABLE) {
-        Ok(value) if !value.is_empty() => {
-            value.parse().ok().filter(|&threads| threads > 0).ok_or_else(|| {
-                Kind::Argument.error(format!("{THREADS_VARIABLE}={value} is not a number above 0"))
-            })?
-        }
-        _ => std::thread::available_parallelism().map_or(1, Into::into),
-    };
+    let threads = configured_threads()?;
     let built = ThreadPoolBuilder::new()
         .num_threads(threads)
         .thread_name(|index| format!("rac-{index}"))
@@ -48,6 +47,17 @@ fn pool() -> PyResult<Arc<ThreadPool>> {
     Ok(built)
 }
 
+fn configured_threads() -> PyResult<usize> {
+    match std::env::var(THREADS_VARIABLE) {
+        Ok(value) if !value.is_empty() => {
+            value.parse().ok().filter(|&threads| threads > 0).ok_or_else(|| {
+                Kind::Argument.error(format!("{THREADS_VARIABLE}={value} is not a number above 0"))
+            })
+        }
+        _ => Ok(std::thread::available_parallelism().map_or(1, Into::into)),
+    }
+}
+
 /// The number of threads that native work uses: every core this process may run on, or what the
 /// environment variable RAC_NUM_THREADS says.
 ///
@@ -56,17 +66,17 @@ fn pool() -> PyResult<Arc<ThreadPool>> {
 /// True
 #[pyfunction]
 pub(crate) fn thread_count() -> PyResult<usize> {
-    Ok(pool()?.current_num_threads())
+    configured_threads()
 }
 
-/// Runs `work` on the pool with the GIL released.
+/// Runs `work`, which somebody waits for, with the GIL released.
 pub(crate) fn run<T: Send>(py: Python<'_>, work: impl FnOnce() -> T + Send) -> PyResult<T> {
-    let pool = pool()?;
+    let pool = pool(&INTERACTIVE)?;
     Ok(py.detach(|| pool.install(work)))
 }
 
-/// Runs `work` on the pool with the GIL released while this thread waits, looks for Ctrl-C, and
-/// hands what `work` reports to `report` with the GIL held.
+/// Runs `work`, which may take long, with the GIL released while this thread waits, looks for
+/// Ctrl-C, and hands what `work` reports to `report` with the GIL held.
 ///
 /// `work` gets a function to report with; it must stop soon after that returns `Break`. An
 /// exception from `report` or from a signal handler is raised once `work` has returned.
@@ -75,7 +85,7 @@ pub(crate) fn run_watched<T: Send, Event: Send>(
     work: impl FnOnce(&(dyn Fn(Event) -> ControlFlow<()> + Sync)) -> T + Send,
     mut report: impl FnMut(Python<'_>, Event) -> PyResult<()> + Send,
 ) -> PyResult<(T, PyResult<()>)> {
-    let pool = pool()?;
+    let pool = pool(&BULK)?;
     let stop = AtomicBool::new(false);
     py.detach(|| {
         let (events, received) = mpsc::channel::<Event>();
