@@ -1,4 +1,4 @@
-"""The command line: `python -m benchmarks [--quick] [--list] [--output FOLDER] [subject ...]`."""
+"""The command line: `python -m benchmarks [--quick] [--list] [subject ...]`."""
 
 import argparse
 import datetime
@@ -35,15 +35,18 @@ def main() -> int:
     machine |= {"threads": threads, "command": f"python -m benchmarks {' '.join(sys.argv[1:])}"}
     started = datetime.datetime.now(datetime.timezone.utc)
     machine |= {"started": started.isoformat(timespec="seconds"), "load before": load_average()}
-    outcomes = {}
+    outcomes: dict[str, Outcome] = {}
     for subject in subjects:
         print(f"{subject} ...", file=sys.stderr, flush=True)
-        outcomes[subject] = run(subject, definitions[subject], threads, quick=arguments.quick)
-    machine["load after"] = load_average()
-    text = report(machine, outcomes)
-    print(text)
-    if not arguments.quick:
-        _keep(arguments.output, started, machine, outcomes, text)
+        definition = definitions[subject]
+        if arguments.rounds:
+            definition |= {"rounds": arguments.rounds}
+        outcomes[subject] = run(subject, definition, threads, quick=arguments.quick)
+        machine["load after"] = load_average()
+        # After each subject, so that a run that is stopped leaves what it found.
+        if not arguments.quick:
+            _keep(arguments.output, started, machine, outcomes)
+    print(report(machine, outcomes))
     return 0
 
 
@@ -55,6 +58,9 @@ def _arguments(subjects: list[str]) -> argparse.Namespace:
         "--quick", action="store_true", help="small sizes: shows that all runs, keeps nothing"
     )
     parser.add_argument(
+        "--rounds", type=_at_least_one, help="rounds instead of the definition's: a faster run"
+    )
+    parser.add_argument(
         "--output", type=Path, default=RESULTS, help="folder for the report (default: %(default)s)"
     )
     arguments = parser.parse_args()
@@ -64,18 +70,24 @@ def _arguments(subjects: list[str]) -> argparse.Namespace:
     return arguments
 
 
+def _at_least_one(text: str) -> int:
+    number = int(text)
+    if number < 1:
+        raise argparse.ArgumentTypeError(f"{number} is not a number above 0")
+    return number
+
+
 def _keep(
     folder: Path,
     started: datetime.datetime,
     machine: Mapping[str, Any],
     outcomes: Mapping[str, Outcome],
-    text: str,
 ) -> None:
     folder.mkdir(parents=True, exist_ok=True)
     name = started.strftime("%Y-%m-%d-%H%M%S")
     data = {"machine": machine, "subjects": {key: asdict(one) for key, one in outcomes.items()}}
     (folder / f"{name}.json").write_text(json.dumps(data, indent=1) + "\n", encoding="utf-8")
-    (folder / f"{name}.md").write_text(text, encoding="utf-8")
+    (folder / f"{name}.md").write_text(report(machine, outcomes), encoding="utf-8")
     print(f"kept as {name}.md and {name}.json in {folder}", file=sys.stderr)
 
 

@@ -77,7 +77,7 @@ class TorchEncoder:
 
         torch.set_num_threads(int(os.environ["RAC_NUM_THREADS"]))
         transformer = Transformer(str(model), max_seq_length=max_tokens)
-        pooling = Pooling(transformer.get_word_embedding_dimension(), pooling_mode="mean")
+        pooling = Pooling(transformer.get_embedding_dimension(), pooling_mode="mean")
         self._model: Any = SentenceTransformer(
             modules=[transformer, pooling, Normalize()], device="cpu"
         )
