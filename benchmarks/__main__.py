@@ -31,7 +31,7 @@ def main() -> int:
     subjects = arguments.subjects or list(definitions)
     machine = in_fresh_process(describe, environment=pinned(threads))
     if os.getloadavg()[0] >= BUSY:
-        machine["caution"] = "other work was running: the ratios are blurred, the rest is too slow"
+        machine["caution"] = "other work was running: ratios are blurred, absolute figures too slow"
     machine |= {"threads": threads, "command": f"python -m benchmarks {' '.join(sys.argv[1:])}"}
     started = datetime.datetime.now(datetime.timezone.utc)
     machine |= {"started": started.isoformat(timespec="seconds"), "load before": load_average()}

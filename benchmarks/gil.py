@@ -170,7 +170,7 @@ def _outcome(
         "speed by the clock",
         "speed by CPU time",
         "kept of the fair share",
-        f"against beside {NO_LOCK}",
+        f"times that beside {NO_LOCK}",
     )
     title = (
         f"A pure-Python counter, 1 = its lone speed ({lone_wall / 1e6:.1f} million/s), "
