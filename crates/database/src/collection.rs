@@ -1,5 +1,6 @@
 //! The handle to one collection.
 
+use std::collections::HashMap;
 use std::sync::Arc;
 
 use rayon::prelude::*;
@@ -11,7 +12,7 @@ use crate::record::{Batch, Document, Hit, Id, Record, ScoredId, Transaction, Wri
 use crate::schema::Schema;
 use crate::score::{Query, visible};
 use crate::search::{Ranking, SearchOptions, search};
-use crate::state::Snapshot;
+use crate::state::{Snapshot, State};
 use crate::store::Store;
 use crate::validate::{validate_queries, validate_query};
 
@@ -115,9 +116,8 @@ impl Collection {
     /// # Errors
     /// As [`Collection::write`].
     pub fn delete(&self, ids: &[Id]) -> Result<usize> {
-        let written = self.store.write_decided(|state| Transaction {
-            deletes: ids.iter().filter(|id| state.slot(id).is_some()).cloned().collect(),
-            ..Transaction::default()
+        let written = self.store.write_decided(|state| {
+            deletion(state, ids.iter().filter(|id| state.slot(id).is_some()).cloned().collect())
         })?;
         Ok(written.deleted)
     }
@@ -127,15 +127,11 @@ impl Collection {
     /// # Errors
     /// As [`Collection::write`].
     pub fn delete_where(&self, filter: &Filter) -> Result<usize> {
-        let written = self.store.write_decided(|state| Transaction {
-            deletes: state
-                .snapshot()
-                .records
-                .iter_from(0)
-                .filter(|(_, record)| filter.matches(record))
-                .map(|(_, record)| record.id.clone())
-                .collect(),
-            ..Transaction::default()
+        let written = self.store.write_decided(|state| {
+            let snapshot = state.snapshot();
+            let records = snapshot.records.iter_from(0);
+            let matching = records.filter(|(_, record)| filter.matches(record));
+            deletion(state, matching.map(|(_, record)| record.id.clone()).collect())
         })?;
         Ok(written.deleted)
     }
@@ -273,6 +269,26 @@ impl Collection {
         let found = search(&snapshot, &queries, *options);
         Ok((snapshot, found))
     }
+}
+
+/// The transaction that deletes these records. A source that loses some of them is no longer known
+/// as it was ingested, so that the next ingestion brings them back; one that loses all is forgotten.
+fn deletion(state: &State, deletes: Vec<Id>) -> Transaction {
+    let snapshot = state.snapshot();
+    let mut lost: HashMap<&str, u32> = HashMap::new();
+    for id in &deletes {
+        let record = state.slot(id).and_then(|slot| snapshot.records.get(slot));
+        if let Some(place) = record.and_then(|record| record.place.as_ref()) {
+            *lost.entry(&place.source).or_default() += 1;
+        }
+    }
+    let changed = |(source, lost): (&str, u32)| {
+        let known = state.documents().get(source)?;
+        let rest = Document { fingerprint: Default::default(), records: known.records };
+        Some((source.to_owned(), (lost < known.records).then_some(rest)))
+    };
+    let documents = lost.into_iter().filter_map(changed).collect();
+    Transaction { deletes, documents, ..Transaction::default() }
 }
 
 fn check_limit(limit: usize) -> Result<()> {

@@ -69,7 +69,7 @@ pub enum Error {
     },
 
     /// There is no collection of this name.
-    #[error("there is no collection named '{name}'; give a schema to create it")]
+    #[error("there is no collection named '{name}'")]
     NotFound {
         /// The name that was asked for.
         name: String,

@@ -70,6 +70,8 @@ struct Transformer {
 #[derive(Deserialize)]
 struct ModelType {
     model_type: Option<String>,
+    #[serde(default)]
+    architectures: Vec<String>,
 }
 
 /// An entry of `modules.json`.
@@ -103,6 +105,9 @@ struct SentenceConfig {
     max_seq_length: Option<usize>,
 }
 
+/// Heads that a checkpoint may carry and an encoder leaves unused.
+const PRETRAINING_HEADS: [&str; 2] = ["ForMaskedLM", "ForPreTraining"];
+
 const SUPPORTED: &str = "bert, roberta, xlm-roberta and distilbert";
 
 impl Config {
@@ -111,10 +116,11 @@ impl Config {
         let unsupported =
             |reason: String| Error::Unsupported { path: folder.to_path_buf(), reason };
         let path = folder.join("config.json");
-        let architecture =
-            read_json::<ModelType>(&path)?.and_then(|config| config.model_type).ok_or_else(
-                || Error::Malformed { path: path.clone(), reason: "it names no model_type".into() },
-            )?;
+        let ModelType { model_type, architectures } = required(&path)?;
+        let architecture = model_type.ok_or_else(|| Error::Malformed {
+            path: path.clone(),
+            reason: "it names no model_type".into(),
+        })?;
         let family = match architecture.as_str() {
             "bert" | "roberta" | "xlm-roberta" => Family::Bert,
             "distilbert" => Family::DistilBert,
@@ -124,6 +130,12 @@ impl Config {
                 )));
             }
         };
+        // A head for another task sits on top of vectors that were never meant to be compared.
+        if let Some(head) = architectures.iter().find(|name| {
+            name.contains("For") && !PRETRAINING_HEADS.iter().any(|head| name.ends_with(head))
+        }) {
+            return Err(unsupported(format!("it is a {head}, not a text encoder")));
+        }
         let transformer: Transformer = required(&path)?;
         let first_position = if matches!(architecture.as_str(), "roberta" | "xlm-roberta") {
             transformer.pad_token_id.unwrap_or(1) + 1

@@ -6,7 +6,7 @@ use numpy::{
 };
 use pyo3::exceptions::{PyTypeError, PyValueError};
 use pyo3::prelude::*;
-use pyo3::types::{PyByteArray, PyBytes, PyList, PyString, PyTuple};
+use pyo3::types::{PyBool, PyByteArray, PyBytes, PyList, PyString, PyTuple};
 
 use crate::errors::Kind;
 use crate::float_list;
@@ -103,6 +103,12 @@ fn in_place<'py>(object: &Bound<'py, PyAny>) -> Option<Vector<'py>> {
 fn numbers<'py>(items: &Bound<'py, PyTuple>) -> PyResult<Vector<'py>> {
     let mut numbers = Vec::with_capacity(items.len());
     for item in items.iter_borrowed() {
+        if item.is_instance_of::<PyBool>() {
+            let index = numbers.len();
+            return Err(PyTypeError::new_err(format!(
+                "element {index}: expected a number, found bool"
+            )));
+        }
         match item.extract::<f64>() {
             Ok(number) => numbers.push(number),
             Err(error) => {
@@ -178,6 +184,11 @@ impl Matrix {
             }
         };
         let array = array.call_method1("reshape", (rows, columns))?;
+        if let Ok(array) = array.cast::<PyArray2<f64>>() {
+            // NumPy would warn of numbers beyond float32; they become infinite, which is reported.
+            let values = array.readonly().as_array().iter().map(|&x| x as f32).collect();
+            return Ok(Matrix { values, rows, columns });
+        }
         let array = match array.cast::<PyArray2<f32>>() {
             Ok(array) => array.clone(),
             Err(_) => array.call_method1("astype", ("float32",))?.cast_into::<PyArray2<f32>>()?,

@@ -10,7 +10,7 @@ use pyo3::types::{PyDict, PyString};
 
 use crate::arrays::Matrix;
 use crate::columns::{are_texts, drop_non_finite, metadata_column, text_column};
-use crate::convert;
+use crate::convert::{self, Count};
 use crate::encoder::{self, Encoder};
 use crate::errors::{Kind, OrRaise};
 use crate::ingest::{self, IngestReport};
@@ -18,6 +18,9 @@ use crate::progress::Reporter;
 use crate::record::{Hit, Record};
 use crate::record_iterator::RecordIterator;
 use crate::threads;
+
+/// Results that one batch search may give: the arrays for them have room for each, found or not.
+const MAX_BATCH_CELLS: usize = 1 << 28;
 
 /// A collection of records, made by `Database.collection`.
 ///
@@ -167,16 +170,17 @@ impl Collection {
         let ids = convert::ids(ids)?;
         let metadata = metadata_column(metadata, &ids)?;
         let texts = text_column(texts)?;
-        let columns = [
-            ("metadata", metadata.len(), metadata.is_empty()),
-            ("texts", texts.len(), texts.is_empty()),
-        ];
-        for (name, length, absent) in columns {
-            if !absent && length != ids.len() {
+        for (name, length) in
+            [("metadata", metadata.as_ref().map(Vec::len)), ("texts", texts.as_ref().map(Vec::len))]
+        {
+            if let Some(length) = length
+                && length != ids.len()
+            {
                 return Err(Kind::Argument
                     .error(format!("there are {} ids, but {length} {name}", ids.len())));
             }
         }
+        let (metadata, texts) = (metadata.unwrap_or_default(), texts.unwrap_or_default());
         let dimension = self.inner.schema().dimension;
         let vectors = match vectors.filter(|vectors| !vectors.is_none()) {
             Some(vectors) => Matrix::of_dimension(vectors, dimension)?,
@@ -266,11 +270,11 @@ impl Collection {
     /// ...     _ = notes.upsert(["a", "b"], texts=["The cat sleeps.", "Stocks fell today."])
     /// ...     notes.search("finance", limit=1)[0].text
     /// 'Stocks fell today.'
-    #[pyo3(signature = (query, *, limit = 10, r#where = None))]
+    #[pyo3(signature = (query, *, limit = Count(10), r#where = None))]
     fn search(
         &self,
         query: &Bound<'_, PyAny>,
-        limit: usize,
+        limit: Count,
         r#where: Option<&Bound<'_, PyAny>>,
     ) -> PyResult<Vec<Hit>> {
         let py = query.py();
@@ -280,7 +284,7 @@ impl Collection {
             return Err(Kind::Argument
                 .error(format!("search takes one query, found {}; see search_batch", query.rows)));
         }
-        let options = SearchOptions { limit, filter: filter.as_ref() };
+        let options = SearchOptions { limit: limit.0, filter: filter.as_ref() };
         let hits = threads::run(py, || self.inner.search(&query.values, &options))?.or_raise()?;
         Ok(hits.into_iter().map(Hit::from).collect())
     }
@@ -288,7 +292,8 @@ impl Collection {
     /// Searches for many queries at once: `(ids, scores)`, both of shape (n, limit), best first.
     ///
     /// `queries` are texts or vectors. `ids` is an object array with None, `scores` a float32 array
-    /// with NaN where there are fewer records than `limit`. Otherwise as `search`.
+    /// with NaN where there are fewer records than `limit`. Otherwise as `search`; ArgumentError
+    /// also where n x limit is beyond 2^28.
     ///
     /// >>> import rust_ai_core as rac
     /// >>> with rac.open("notes.rac") as db:
@@ -297,22 +302,29 @@ impl Collection {
     /// ...     ids, scores = items.search_batch([[2, 0], [0, 3]], limit=1)
     /// >>> ids.tolist(), scores.tolist()
     /// ([['x'], ['y']], [[1.0], [1.0]])
-    #[pyo3(signature = (queries, *, limit = 10, r#where = None))]
+    #[pyo3(signature = (queries, *, limit = Count(10), r#where = None))]
     #[expect(clippy::type_complexity, reason = "two arrays, spelled out")]
     fn search_batch<'py>(
         &self,
         queries: &Bound<'py, PyAny>,
-        limit: usize,
+        limit: Count,
         r#where: Option<&Bound<'py, PyAny>>,
     ) -> PyResult<(Bound<'py, PyArray2<Py<PyAny>>>, Bound<'py, PyArray2<f32>>)> {
         let py = queries.py();
         let filter = filter(r#where)?;
         let queries = self.vectors(queries)?;
+        let limit = limit.0;
+        let cells = queries.rows.saturating_mul(limit);
+        if cells > MAX_BATCH_CELLS {
+            return Err(Kind::Argument.error(format!(
+                "{} queries with limit={limit} would give {cells} results, more than {MAX_BATCH_CELLS}",
+                queries.rows
+            )));
+        }
         let options = SearchOptions { limit, filter: filter.as_ref() };
         let found =
             threads::run(py, || self.inner.search_batch(&queries.values, queries.rows, &options))?
                 .or_raise()?;
-        let cells = queries.rows * limit;
         let mut ids: Vec<Py<PyAny>> = Vec::with_capacity(cells);
         let mut scores: Vec<f32> = Vec::with_capacity(cells);
         for row in &found {
@@ -382,8 +394,8 @@ impl Collection {
         hidden: bool,
         max_file_bytes: u64,
         encoding: Option<String>,
-        max_tokens: Option<usize>,
-        overlap_tokens: Option<usize>,
+        max_tokens: Option<Count>,
+        overlap_tokens: Option<Count>,
         metadata: Option<&Bound<'_, PyAny>>,
         prune: bool,
         progress: Option<&Bound<'_, PyAny>>,
@@ -396,8 +408,8 @@ impl Collection {
             hidden,
             max_file_bytes,
             encoding,
-            max_tokens,
-            overlap_tokens,
+            max_tokens: max_tokens.map(|count| count.0),
+            overlap_tokens: overlap_tokens.map(|count| count.0),
             metadata: metadata
                 .filter(|metadata| !metadata.is_none())
                 .map(|metadata| convert::json_object(metadata, "metadata"))

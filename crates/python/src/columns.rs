@@ -17,17 +17,17 @@ pub(crate) fn are_texts(object: &Bound<'_, PyAny>) -> PyResult<bool> {
     Ok(is_sequence && object.len()? > 0 && object.get_item(0)?.is_instance_of::<PyString>())
 }
 
-/// One metadata object a record, from a mapping for all or a sequence of one each.
+/// One metadata object a record, if there are any, from a mapping for all or a sequence of one each.
 pub(crate) fn metadata_column(
     metadata: Option<&Bound<'_, PyAny>>,
     ids: &[Id],
-) -> PyResult<Vec<Option<Value>>> {
+) -> PyResult<Option<Vec<Option<Value>>>> {
     let Some(metadata) = metadata.filter(|metadata| !metadata.is_none()) else {
-        return Ok(Vec::new());
+        return Ok(None);
     };
     if metadata.cast::<PyMapping>().is_ok() {
         let value = convert::json_object(metadata, "metadata")?;
-        return Ok(vec![Some(value); ids.len()]);
+        return Ok(Some(vec![Some(value); ids.len()]));
     }
     let items = metadata.try_iter().map_err(|_| {
         PyTypeError::new_err(format!(
@@ -47,16 +47,18 @@ pub(crate) fn metadata_column(
         };
         convert::json_object(&item, &what).map(Some)
     };
-    items.enumerate().map(one).collect()
+    items.enumerate().map(one).collect::<PyResult<_>>().map(Some)
 }
 
-/// One text or `None` a record.
-pub(crate) fn text_column(texts: Option<&Bound<'_, PyAny>>) -> PyResult<Vec<Option<String>>> {
+/// One text or `None` a record, if there are any.
+pub(crate) fn text_column(
+    texts: Option<&Bound<'_, PyAny>>,
+) -> PyResult<Option<Vec<Option<String>>>> {
     let Some(texts) = texts.filter(|texts| !texts.is_none()) else {
-        return Ok(Vec::new());
+        return Ok(None);
     };
     if texts.is_instance_of::<PyString>() {
-        return Ok(vec![Some(texts.extract()?)]);
+        return Ok(Some(vec![Some(texts.extract()?)]));
     }
     let items = texts.try_iter().map_err(|_| {
         PyTypeError::new_err(format!("texts are str, not {}", convert::type_name(texts)))
@@ -70,7 +72,7 @@ pub(crate) fn text_column(texts: Option<&Bound<'_, PyAny>>) -> PyResult<Vec<Opti
             ))
         })
     };
-    items.enumerate().map(one).collect()
+    items.enumerate().map(one).collect::<PyResult<_>>().map(Some)
 }
 
 /// Drops the rows of a batch whose vectors hold NaN or an infinity.

@@ -1,16 +1,37 @@
 //! Ids, metadata and filters between Python objects and ours.
 
 use database::Id;
-use numpy::{PyArray1, PyArrayMethods};
+use numpy::{PyArray1, PyArrayMethods, PyUntypedArray};
 use pyo3::exceptions::{PyOverflowError, PyTypeError};
 use pyo3::prelude::*;
-use pyo3::types::{PyBool, PyDict, PyFloat, PyInt, PyList, PyMapping, PyString, PyTuple};
+use pyo3::types::{
+    PyBool, PyByteArray, PyBytes, PyDict, PyFloat, PyInt, PyList, PyMapping, PyString, PyTuple,
+};
 use serde_json::{Map, Value};
 
 use crate::errors::Kind;
 
 /// Deeper nesting than this is refused before it can exhaust a stack.
 const MAX_DEPTH: usize = 100;
+
+/// A count that a caller gives, such as a limit.
+#[derive(Clone, Copy)]
+pub(crate) struct Count(pub(crate) usize);
+
+impl<'py> FromPyObject<'_, 'py> for Count {
+    type Error = PyErr;
+
+    fn extract(object: Borrowed<'_, 'py, PyAny>) -> PyResult<Count> {
+        match object.extract::<usize>() {
+            Ok(count) => Ok(Count(count)),
+            Err(error) if error.is_instance_of::<PyOverflowError>(object.py()) => {
+                let message = format!("{} is not a number from 0 to 2^64 - 1", &*object);
+                Err(Kind::Argument.error(message))
+            }
+            Err(error) => Err(error),
+        }
+    }
+}
 
 /// One id: an `int` of 64 bits or a `str`.
 pub(crate) fn id(object: &Bound<'_, PyAny>) -> PyResult<Id> {
@@ -31,8 +52,12 @@ pub(crate) fn id(object: &Bound<'_, PyAny>) -> PyResult<Id> {
 
 /// Many ids, or one.
 pub(crate) fn ids(object: &Bound<'_, PyAny>) -> PyResult<Vec<Id>> {
-    if object.is_instance_of::<PyString>() || object.is_instance_of::<PyInt>() {
+    let is_array = object.is_instance_of::<PyUntypedArray>();
+    if object.is_instance_of::<PyString>() || (object.hasattr("__index__")? && !is_array) {
         return Ok(vec![id(object)?]);
+    }
+    if object.is_instance_of::<PyBytes>() || object.is_instance_of::<PyByteArray>() {
+        return Err(PyTypeError::new_err(format!("ids are int or str, not {}", type_name(object))));
     }
     if let Ok(array) = object.cast::<PyArray1<i64>>() {
         return Ok(array.readonly().as_array().iter().map(|&number| Id::Int(number)).collect());

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use pipeline::{ChunkOptions, Format, ParseOptions};
 use pyo3::prelude::*;
 
+use crate::convert::Count;
 use crate::encoder::Encoder;
 use crate::errors::{IntoPyErr, Kind, OrRaise};
 use crate::threads;
@@ -142,14 +143,15 @@ impl Document {
         &self,
         py: Python<'_>,
         model: Option<&Bound<'_, PyAny>>,
-        max_tokens: Option<usize>,
-        overlap_tokens: Option<usize>,
+        max_tokens: Option<Count>,
+        overlap_tokens: Option<Count>,
     ) -> PyResult<Vec<Chunk>> {
         let encoder = match model {
             Some(model) => Encoder::of(model)?.1,
             None => Encoder::of(pyo3::types::PyString::new(py, "minilm").as_any())?.1,
         };
-        let options = chunk_options(&encoder, max_tokens, overlap_tokens)?;
+        let count = |count: Option<Count>| count.map(|count| count.0);
+        let options = chunk_options(&encoder, count(max_tokens), count(overlap_tokens))?;
         let chunks = threads::run(py, || pipeline::chunk(&self.inner, encoder.as_ref(), options))?
             .or_raise()?;
         let wrap = |inner| Chunk { document: self.inner.clone(), inner };

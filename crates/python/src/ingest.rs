@@ -1,5 +1,6 @@
 //! Ingestion: settings in, progress and a report out.
 
+use std::collections::HashSet;
 use std::path::{Component, Path, PathBuf};
 
 use inference::Encoder;
@@ -76,7 +77,8 @@ fn source_prefix(path: &Path) -> String {
     prefix
 }
 
-/// A path, a mapping of names to texts, or texts alone, which are named by their content.
+/// A path, a mapping of names to texts, or texts alone, which are named by their content (so the same
+/// text twice is one source).
 fn inputs(source: &Bound<'_, PyAny>) -> PyResult<Inputs> {
     if source.is_instance_of::<PyString>() || source.hasattr("__fspath__")? {
         return Ok(Inputs::Path(source.extract::<PathBuf>()?));
@@ -89,11 +91,12 @@ fn inputs(source: &Bound<'_, PyAny>) -> PyResult<Inputs> {
         };
         return mapping.items()?.iter().map(item).collect::<PyResult<_>>().map(Inputs::Texts);
     }
+    let mut names = HashSet::new();
     let named = convert::texts(source)?.into_iter().map(|text| {
         let name = format!("text-{}", &blake3::hash(text.as_bytes()).to_hex()[..16]);
         (name, text)
     });
-    Ok(Inputs::Texts(named.collect()))
+    Ok(Inputs::Texts(named.filter(|(name, _)| names.insert(name.clone())).collect()))
 }
 
 /// Runs an ingestion on the pool while the calling thread reports progress and looks for Ctrl-C.

@@ -9,7 +9,8 @@ use numpy::{
 use pyo3::prelude::*;
 use rayon::prelude::*;
 
-use crate::arrays::{Matrix, Vector};
+use crate::arrays::{Elements, Matrix, Vector};
+use crate::convert::Count;
 use crate::database::metric_named;
 use crate::errors::Kind;
 use crate::threads;
@@ -26,21 +27,26 @@ enum Rows<'py> {
 
 impl<'py> Rows<'py> {
     fn extract(object: &Bound<'py, PyAny>) -> PyResult<Rows<'py>> {
+        let is_float_matrix =
+            object.is_instance_of::<PyArray2<f32>>() || object.is_instance_of::<PyArray2<f64>>();
+        if !is_float_matrix {
+            return Ok(Rows::Copied(Matrix::extract(object)?));
+        }
+        // The array itself, unless its rows do not lie one after the other.
+        let object = object.py().import("numpy")?.call_method1("ascontiguousarray", (object,))?;
         if let Ok(array) = object.cast::<PyArray2<f32>>()
-            && array.is_c_contiguous()
             && let Ok(array) = array.try_readonly()
             && array.as_slice().is_ok()
         {
             return Ok(Rows::BorrowedF32(array));
         }
         if let Ok(array) = object.cast::<PyArray2<f64>>()
-            && array.is_c_contiguous()
             && let Ok(array) = array.try_readonly()
             && array.as_slice().is_ok()
         {
             return Ok(Rows::BorrowedF64(array));
         }
-        Ok(Rows::Copied(Matrix::extract(object)?))
+        Ok(Rows::Copied(Matrix::extract(&object)?))
     }
 
     fn shape(&self) -> (usize, usize) {
@@ -78,8 +84,8 @@ impl Many {
         match &rows {
             Rows::BorrowedF64(array) => {
                 let query: Vec<f64> = match query {
-                    crate::arrays::Elements::F32(x) => x.iter().map(|&x| x.into()).collect(),
-                    crate::arrays::Elements::F64(x) => x.to_vec(),
+                    Elements::F32(x) => x.iter().map(|&x| x.into()).collect(),
+                    Elements::F64(x) => x.to_vec(),
                 };
                 let rows = array.as_slice().map_err(changed)?;
                 Ok(scores(py, self.wide, &query, rows, array.shape()[0])?.into_any())
@@ -129,8 +135,8 @@ fn scores<'py, T: Float + Element>(
 
 /// The dot products of a query with every row of a matrix: an array of as many scores as rows.
 ///
-/// `query` has d elements, `rows` is n x d. A contiguous NumPy matrix of float32 or float64 is read
-/// in place and gives scores of its type; everything else is computed in float32. Runs on all cores
+/// `query` has d elements, `rows` is n x d. A NumPy matrix of float64 gives float64 scores, everything
+/// else float32 ones; a matrix of floats is read in place if its rows lie one after the other. Runs on all cores
 /// with the GIL released. Raises DimensionError (a ValueError) where the widths differ.
 ///
 /// >>> import numpy as np
@@ -186,15 +192,16 @@ pub(crate) fn squared_l2_many<'py>(
 /// >>> indices.tolist(), scores.tolist()
 /// ([2, 1], [5.0, 1.0])
 #[pyfunction]
-#[pyo3(signature = (query, rows, k = 10, metric = "cosine"))]
+#[pyo3(signature = (query, rows, k = Count(10), metric = "cosine"))]
 #[expect(clippy::type_complexity, reason = "two arrays, spelled out")]
 pub(crate) fn top_k<'py>(
     py: Python<'py>,
     query: &Bound<'py, PyAny>,
     rows: &Bound<'py, PyAny>,
-    k: usize,
+    k: Count,
     metric: &str,
 ) -> PyResult<(Bound<'py, PyArray1<i64>>, Bound<'py, PyArray1<f32>>)> {
+    let k = k.0;
     if k == 0 {
         return Err(Kind::Argument.error("k must be at least 1"));
     }
