@@ -269,19 +269,22 @@ def test_ctrl_c_leaves_a_valid_database_and_a_rerun_goes_on(
         (folder / f"{number:04}.txt").write_text("\n".join(sentences))
     path = tmp_path / "notes.rac"
     command = ("ingest", folder, "--into", path, "--model", tiny_model)
-    process = subprocess.Popen(
+    with subprocess.Popen(
         [sys.executable, "-m", "rust_ai_core", *map(str, command)],
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
-    )
-    deadline = time.monotonic() + 60
-    while sum(log.stat().st_size for log in path.rglob("*.log")) < 100_000:
-        assert process.poll() is None, process.communicate()
-        assert time.monotonic() < deadline
-        time.sleep(0.01)
-    process.send_signal(signal.SIGINT)
-    output, errors = process.communicate(timeout=60)
+    ) as process:
+        try:
+            deadline = time.monotonic() + 60
+            while sum(log.stat().st_size for log in path.rglob("*.log")) < 100_000:
+                assert process.poll() is None, process.communicate()
+                assert time.monotonic() < deadline
+                time.sleep(0.01)
+            process.send_signal(signal.SIGINT)
+            output, errors = process.communicate(timeout=60)
+        finally:
+            process.kill()
     assert (process.returncode, output) == (130, "")
     assert "interrupted" in errors
     assert "goes on from here" in errors

@@ -171,13 +171,15 @@ except KeyboardInterrupt:
 
 
 def test_ctrl_c_stops_cleanly() -> None:
-    program = subprocess.Popen(
-        [sys.executable, "-c", INTERRUPTED_PROGRAM], stdout=subprocess.PIPE, text=True
-    )
-    assert program.stdout is not None
-    program.stdout.readline()
-    program.send_signal(signal.SIGINT)
-    output, _ = program.communicate(timeout=30)
+    command = [sys.executable, "-c", INTERRUPTED_PROGRAM]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as program:
+        try:
+            assert program.stdout is not None
+            program.stdout.readline()
+            program.send_signal(signal.SIGINT)
+            output, _ = program.communicate(timeout=60)
+        finally:
+            program.kill()
     assert program.returncode == 0
     assert output.splitlines()[-1] == "interrupted, threads left: []"
     assert len(output.splitlines()) < 20
