@@ -10,7 +10,7 @@ use pyo3::types::{PyDict, PyString};
 
 use crate::arrays::Matrix;
 use crate::columns::{are_texts, drop_non_finite, metadata_column, text_column};
-use crate::convert::{self, Count};
+use crate::convert;
 use crate::encoder::{self, Encoder};
 use crate::errors::{Kind, OrRaise};
 use crate::ingest::{self, IngestReport};
@@ -270,11 +270,11 @@ impl Collection {
     /// ...     _ = notes.upsert(["a", "b"], texts=["The cat sleeps.", "Stocks fell today."])
     /// ...     notes.search("finance", limit=1)[0].text
     /// 'Stocks fell today.'
-    #[pyo3(signature = (query, *, limit = Count(10), r#where = None))]
+    #[pyo3(signature = (query, *, limit = 10, r#where = None))]
     fn search(
         &self,
         query: &Bound<'_, PyAny>,
-        limit: Count,
+        #[pyo3(from_py_with = convert::count)] limit: usize,
         r#where: Option<&Bound<'_, PyAny>>,
     ) -> PyResult<Vec<Hit>> {
         let py = query.py();
@@ -284,7 +284,7 @@ impl Collection {
             return Err(Kind::Argument
                 .error(format!("search takes one query, found {}; see search_batch", query.rows)));
         }
-        let options = SearchOptions { limit: limit.0, filter: filter.as_ref() };
+        let options = SearchOptions { limit, filter: filter.as_ref() };
         let hits = threads::run(py, || self.inner.search(&query.values, &options))?.or_raise()?;
         Ok(hits.into_iter().map(Hit::from).collect())
     }
@@ -302,18 +302,17 @@ impl Collection {
     /// ...     ids, scores = items.search_batch([[2, 0], [0, 3]], limit=1)
     /// >>> ids.tolist(), scores.tolist()
     /// ([['x'], ['y']], [[1.0], [1.0]])
-    #[pyo3(signature = (queries, *, limit = Count(10), r#where = None))]
+    #[pyo3(signature = (queries, *, limit = 10, r#where = None))]
     #[expect(clippy::type_complexity, reason = "two arrays, spelled out")]
     fn search_batch<'py>(
         &self,
         queries: &Bound<'py, PyAny>,
-        limit: Count,
+        #[pyo3(from_py_with = convert::count)] limit: usize,
         r#where: Option<&Bound<'py, PyAny>>,
     ) -> PyResult<(Bound<'py, PyArray2<Py<PyAny>>>, Bound<'py, PyArray2<f32>>)> {
         let py = queries.py();
         let filter = filter(r#where)?;
         let queries = self.vectors(queries)?;
-        let limit = limit.0;
         let cells = queries.rows.saturating_mul(limit);
         if cells > MAX_BATCH_CELLS {
             return Err(Kind::Argument.error(format!(
@@ -394,8 +393,8 @@ impl Collection {
         hidden: bool,
         max_file_bytes: u64,
         encoding: Option<String>,
-        max_tokens: Option<Count>,
-        overlap_tokens: Option<Count>,
+        #[pyo3(from_py_with = convert::optional_count)] max_tokens: Option<usize>,
+        #[pyo3(from_py_with = convert::optional_count)] overlap_tokens: Option<usize>,
         metadata: Option<&Bound<'_, PyAny>>,
         prune: bool,
         progress: Option<&Bound<'_, PyAny>>,
@@ -408,8 +407,8 @@ impl Collection {
             hidden,
             max_file_bytes,
             encoding,
-            max_tokens: max_tokens.map(|count| count.0),
-            overlap_tokens: overlap_tokens.map(|count| count.0),
+            max_tokens,
+            overlap_tokens,
             metadata: metadata
                 .filter(|metadata| !metadata.is_none())
                 .map(|metadata| convert::json_object(metadata, "metadata"))

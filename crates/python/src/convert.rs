@@ -15,22 +15,19 @@ use crate::errors::Kind;
 const MAX_DEPTH: usize = 100;
 
 /// A count that a caller gives, such as a limit.
-#[derive(Clone, Copy)]
-pub(crate) struct Count(pub(crate) usize);
-
-impl<'py> FromPyObject<'_, 'py> for Count {
-    type Error = PyErr;
-
-    fn extract(object: Borrowed<'_, 'py, PyAny>) -> PyResult<Count> {
-        match object.extract::<usize>() {
-            Ok(count) => Ok(Count(count)),
-            Err(error) if error.is_instance_of::<PyOverflowError>(object.py()) => {
-                let message = format!("{} is not a number from 0 to 2^64 - 1", &*object);
-                Err(Kind::Argument.error(message))
-            }
-            Err(error) => Err(error),
+pub(crate) fn count(object: &Bound<'_, PyAny>) -> PyResult<usize> {
+    object.extract::<usize>().map_err(|error| {
+        if error.is_instance_of::<PyOverflowError>(object.py()) {
+            Kind::Argument.error(format!("{object} is not a number from 0 to 2^64 - 1"))
+        } else {
+            error
         }
-    }
+    })
+}
+
+/// [`count`] of an argument that may be left out.
+pub(crate) fn optional_count(object: &Bound<'_, PyAny>) -> PyResult<Option<usize>> {
+    if object.is_none() { Ok(None) } else { count(object).map(Some) }
 }
 
 /// One id: an `int` of 64 bits or a `str`.

@@ -8,7 +8,7 @@ use pyo3::prelude::*;
 use pyo3::types::PyDict;
 
 use crate::collection::{Collection, stats_to_dict};
-use crate::convert::Count;
+use crate::convert::optional_count;
 use crate::encoder::Encoder;
 use crate::errors::{Kind, OrRaise};
 
@@ -106,12 +106,11 @@ impl Database {
         &self,
         py: Python<'_>,
         name: &str,
-        dimension: Option<Count>,
+        #[pyo3(from_py_with = optional_count)] dimension: Option<usize>,
         model: Option<&Bound<'_, PyAny>>,
         metric: Option<&str>,
     ) -> PyResult<Collection> {
         let metric = metric.map(metric_named).transpose()?;
-        let dimension = dimension.map(|count| count.0);
         let encoder = model.map(Encoder::of).transpose()?;
         if let (Some(dimension), Some((name, encoder))) = (dimension, &encoder)
             && dimension != encoder.dimension()

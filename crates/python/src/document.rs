@@ -6,7 +6,7 @@ use std::sync::Arc;
 use pipeline::{ChunkOptions, Format, ParseOptions};
 use pyo3::prelude::*;
 
-use crate::convert::Count;
+use crate::convert::optional_count;
 use crate::encoder::Encoder;
 use crate::errors::{IntoPyErr, Kind, OrRaise};
 use crate::threads;
@@ -143,15 +143,14 @@ impl Document {
         &self,
         py: Python<'_>,
         model: Option<&Bound<'_, PyAny>>,
-        max_tokens: Option<Count>,
-        overlap_tokens: Option<Count>,
+        #[pyo3(from_py_with = optional_count)] max_tokens: Option<usize>,
+        #[pyo3(from_py_with = optional_count)] overlap_tokens: Option<usize>,
     ) -> PyResult<Vec<Chunk>> {
         let encoder = match model {
             Some(model) => Encoder::of(model)?.1,
             None => Encoder::of(pyo3::types::PyString::new(py, "minilm").as_any())?.1,
         };
-        let count = |count: Option<Count>| count.map(|count| count.0);
-        let options = chunk_options(&encoder, count(max_tokens), count(overlap_tokens))?;
+        let options = chunk_options(&encoder, max_tokens, overlap_tokens)?;
         let chunks = threads::run(py, || pipeline::chunk(&self.inner, encoder.as_ref(), options))?
             .or_raise()?;
         let wrap = |inner| Chunk { document: self.inner.clone(), inner };

@@ -10,7 +10,7 @@ use pyo3::prelude::*;
 use rayon::prelude::*;
 
 use crate::arrays::{Elements, Matrix, Vector};
-use crate::convert::Count;
+use crate::convert::count;
 use crate::database::metric_named;
 use crate::errors::Kind;
 use crate::threads;
@@ -192,16 +192,15 @@ pub(crate) fn squared_l2_many<'py>(
 /// >>> indices.tolist(), scores.tolist()
 /// ([2, 1], [5.0, 1.0])
 #[pyfunction]
-#[pyo3(signature = (query, rows, k = Count(10), metric = "cosine"))]
+#[pyo3(signature = (query, rows, k = 10, metric = "cosine"))]
 #[expect(clippy::type_complexity, reason = "two arrays, spelled out")]
 pub(crate) fn top_k<'py>(
     py: Python<'py>,
     query: &Bound<'py, PyAny>,
     rows: &Bound<'py, PyAny>,
-    k: Count,
+    #[pyo3(from_py_with = count)] k: usize,
     metric: &str,
 ) -> PyResult<(Bound<'py, PyArray1<i64>>, Bound<'py, PyArray1<f32>>)> {
-    let k = k.0;
     if k == 0 {
         return Err(Kind::Argument.error("k must be at least 1"));
     }
