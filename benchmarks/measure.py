@@ -32,9 +32,6 @@ class Timings:
     def median(self, contender: str) -> float:
         return median(self.seconds[contender])
 
-    def best_of(self, contenders: list[str]) -> str:
-        return min(contenders, key=self.median)
-
     def speedup(self, contender: str, *, over: str) -> Ratio:
         """How many times faster `contender` is than `over`, compared within each round.
 
