@@ -73,5 +73,5 @@ $(VENV)/bench.stamp: $(VENV)/tools.stamp
 	touch $@
 
 $(VENV)/extension.stamp: $(VENV)/tools.stamp $(RUST_SOURCES) README.md LICENSE
-	$(BIN)/maturin develop --release --locked
+	PIP_QUIET=1 $(BIN)/maturin develop --release --locked
 	touch $@
