@@ -17,7 +17,7 @@ from typing import NamedTuple
 import rust_ai_core as rac
 
 MOST_DOCUMENTS = 3_000
-MOST_CHARACTERS = 4_500_000
+MOST_CHARACTERS = 4_000_000
 SHORTEST, LONGEST = 400, 8_000  # characters of a document's text
 LARGEST_FILE = 1_000_000
 SUFFIXES = (".html", ".md", ".txt", ".rst")
