@@ -1,6 +1,6 @@
 //! The handle to one collection.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
 use rayon::prelude::*;
@@ -275,9 +275,11 @@ impl Collection {
 /// as it was ingested, so that the next ingestion brings them back; one that loses all is forgotten.
 fn deletion(state: &State, deletes: Vec<Id>) -> Transaction {
     let snapshot = state.snapshot();
+    // An id may be named twice, but its record goes once.
+    let slots: HashSet<u32> = deletes.iter().filter_map(|id| state.slot(id)).collect();
     let mut lost: HashMap<&str, u32> = HashMap::new();
-    for id in &deletes {
-        let record = state.slot(id).and_then(|slot| snapshot.records.get(slot));
+    for slot in slots {
+        let record = snapshot.records.get(slot);
         if let Some(place) = record.and_then(|record| record.place.as_ref()) {
             *lost.entry(&place.source).or_default() += 1;
         }
