@@ -1,6 +1,6 @@
 """The extension module. Documentation is in the docstrings of the objects themselves."""
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Coroutine, Iterable, Iterator, Mapping, Sequence
 from os import PathLike
 from typing import Any, Literal, TypeAlias, final
 
@@ -18,6 +18,8 @@ __all__ = [
     "IngestReport",
     "Record",
     "VerifyReport",
+    "_Pending",
+    "_Wakeup",
     "__version__",
     "cosine",
     "cosine_many",
@@ -87,7 +89,23 @@ class Encoder:
         *,
         progress: bool | Callable[[int, int], object] | None = None,
     ) -> _FloatArray: ...
+    def aencode(self, texts: str | Iterable[str]) -> Coroutine[Any, Any, _FloatArray]: ...
+    def stats(self) -> dict[str, int]: ...
     def tokenize(self, texts: str | Iterable[str]) -> list[list[int]]: ...
+    def _pending(self) -> _Pending: ...
+
+@final
+class _Pending:
+    def extend(self, texts: str | Iterable[str]) -> None: ...
+    def start(self, wakeup: _Wakeup, token: int) -> None: ...
+    def take(self) -> _FloatArray: ...
+    def cancel(self) -> None: ...
+
+@final
+class _Wakeup:
+    def __new__(cls) -> _Wakeup: ...
+    def fileno(self) -> int: ...
+    def drain(self) -> list[int]: ...
 
 # -- text ------------------------------------------------------------------------------------------
 

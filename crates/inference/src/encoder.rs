@@ -9,6 +9,7 @@ use rayon::prelude::*;
 
 use crate::config::{Config, Pooling};
 use crate::error::{Error, Result};
+use crate::scheduler::Workload;
 use crate::tokenizer::Tokenizer;
 use crate::transformer::{Transformer, Workspace};
 
@@ -213,6 +214,37 @@ impl Encoder {
             let norm = backend.norm(vector).max(1e-12);
             vector.iter_mut().for_each(|x| *x /= norm);
         }
+    }
+}
+
+impl Workload for Encoder {
+    type Item = String;
+    type Sequence = Vec<u32>;
+
+    fn width(&self) -> usize {
+        self.dimension()
+    }
+
+    fn pack_tokens(&self) -> usize {
+        PACK_TOKENS
+    }
+
+    fn estimate(&self, text: &String) -> usize {
+        // Four bytes a token and two special ones, as in English.
+        (text.len() / 4 + 2).min(self.max_tokens())
+    }
+
+    fn tokenize(&self, text: &String) -> std::result::Result<Vec<u32>, String> {
+        self.tokenizer.ids(text)
+    }
+
+    fn tokens(&self, sequence: &Vec<u32>) -> usize {
+        sequence.len()
+    }
+
+    fn run(&self, pack: &[Vec<u32>], rows: &mut [f32]) -> std::result::Result<(), String> {
+        self.encode_pack(pack, rows);
+        Ok(())
     }
 }
 

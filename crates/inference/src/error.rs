@@ -37,6 +37,12 @@ pub enum Error {
         /// What the tokenizer said.
         reason: String,
     },
+    /// The model failed on texts that it had accepted.
+    #[error("the model failed: {reason}")]
+    Failed {
+        /// What it said.
+        reason: String,
+    },
     /// The caller's progress function asked to stop.
     #[error("encoding was interrupted after {done} of {total} texts")]
     Interrupted {

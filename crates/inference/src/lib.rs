@@ -3,12 +3,14 @@
 //! [`Encoder`] is the way in. A call tokenizes its texts (`tokenizer`), lines their tokens up
 //! without padding in packs of a few hundred, and runs each pack on one thread through the network
 //! (`transformer`, `attention`) whose weights were read (`weights`) and packed at load. `config`
-//! knows what the files of a model folder mean. This crate knows no storage and no Python.
+//! knows what the files of a model folder mean. Concurrent calls share their packs through a
+//! [`scheduler::Scheduler`]. This crate knows no storage and no Python.
 
 mod attention;
 mod config;
 mod encoder;
 mod error;
+pub mod scheduler;
 mod tokenizer;
 mod transformer;
 mod weights;

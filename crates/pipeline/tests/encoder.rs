@@ -2,9 +2,11 @@
 
 use std::ops::ControlFlow;
 use std::path::Path;
+use std::sync::Arc;
 
 use database::{Database, Metric, Options, Schema, SearchOptions};
 use inference::Encoder;
+use inference::scheduler::{MAX_WAITING_CALLS, Scheduler};
 use pipeline::{
     ChunkOptions, Format, IngestOptions, Inputs, Progress, Stage, chunk, ingest, parse_text,
 };
@@ -62,7 +64,9 @@ fn no_chunk_is_longer_than_the_model_takes_in() {
 
 #[test]
 fn what_is_ingested_is_found_by_its_own_words() {
-    let encoder = encoder();
+    let pool = Arc::new(rayon::ThreadPoolBuilder::new().num_threads(2).build().unwrap());
+    let embedder = Scheduler::new(Arc::new(encoder()), pool, MAX_WAITING_CALLS);
+    let encoder = embedder.workload();
     let folder = tempfile::tempdir().unwrap();
     let database = Database::open(folder.path().join("a.rac"), &Options::default()).unwrap();
     let schema = Schema::new(encoder.dimension(), Metric::Cosine);
@@ -76,11 +80,11 @@ fn what_is_ingested_is_found_by_its_own_words() {
         Stage::Embed => ControlFlow::Break(()),
         _ => ControlFlow::Continue(()),
     };
-    let report = ingest(&notes, &encoder, inputs.clone(), &options, &stop).unwrap();
+    let report = ingest(&notes, &embedder, inputs.clone(), &options, &stop).unwrap();
     assert!(report.interrupted && notes.is_empty().unwrap());
 
     let go_on = |_: Progress| ControlFlow::Continue(());
-    let report = ingest(&notes, &encoder, inputs, &options, &go_on).unwrap();
+    let report = ingest(&notes, &embedder, inputs, &options, &go_on).unwrap();
     assert_eq!((report.files_ingested, report.chunks), (3, 3));
     for (n, text) in texts.iter().enumerate() {
         let query = encoder.encode(&[text]).unwrap();

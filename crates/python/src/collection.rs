@@ -11,12 +11,13 @@ use pyo3::types::{PyDict, PyString};
 use crate::arrays::Matrix;
 use crate::columns::{are_texts, drop_non_finite, metadata_column, text_column};
 use crate::convert;
-use crate::encoder::{self, Encoder};
+use crate::encoder::Encoder;
 use crate::errors::{Kind, OrRaise};
 use crate::ingest::{self, IngestReport};
 use crate::progress::Reporter;
 use crate::record::{Hit, Record};
 use crate::record_iterator::RecordIterator;
+use crate::shared_encoder::SharedEncoder;
 use crate::threads;
 
 /// Results that one batch search may give: the arrays for them have room for each, found or not.
@@ -31,7 +32,7 @@ const MAX_BATCH_CELLS: usize = 1 << 28;
 pub(crate) struct Collection {
     inner: database::Collection,
     /// Loaded when it is first needed.
-    encoder: OnceLock<Arc<inference::Encoder>>,
+    encoder: OnceLock<Arc<SharedEncoder>>,
 }
 
 pub(crate) fn stats_to_dict<'py>(
@@ -52,7 +53,7 @@ pub(crate) fn stats_to_dict<'py>(
 impl Collection {
     pub(crate) fn new(
         inner: database::Collection,
-        encoder: Option<Arc<inference::Encoder>>,
+        encoder: Option<Arc<SharedEncoder>>,
     ) -> Collection {
         let cell = OnceLock::new();
         if let Some(encoder) = encoder {
@@ -62,7 +63,7 @@ impl Collection {
         Collection { inner, encoder: cell }
     }
 
-    fn encoder(&self, py: Python<'_>) -> PyResult<Arc<inference::Encoder>> {
+    fn encoder(&self, py: Python<'_>) -> PyResult<Arc<SharedEncoder>> {
         if let Some(encoder) = self.encoder.get() {
             return Ok(encoder.clone());
         }
@@ -72,7 +73,7 @@ impl Collection {
                 self.inner.name()
             )));
         };
-        let (_, encoder) = Encoder::of(PyString::new(py, &model.name).as_any())?;
+        let (_, encoder) = SharedEncoder::of(PyString::new(py, &model.name).as_any())?;
         if encoder.fingerprint() != model.fingerprint {
             return Err(Kind::Model.error(format!(
                 "collection {:?} was made with another {:?} (fingerprint {}, this one has {}); \
@@ -95,8 +96,9 @@ impl Collection {
         let py = object.py();
         let texts = convert::texts(object)?;
         let encoder = self.encoder(py)?;
-        let values = encoder::encode(py, &encoder, &texts, &Reporter::Silent)?;
-        Ok(Matrix { values, rows: texts.len(), columns: dimension })
+        let rows = texts.len();
+        let values = encoder.encode(py, texts, &Reporter::Silent)?;
+        Ok(Matrix { values, rows, columns: dimension })
     }
 }
 
@@ -199,8 +201,9 @@ impl Collection {
                     })
                     .collect::<PyResult<_>>()?;
                 let encoder = self.encoder(py)?;
-                let values = encoder::encode(py, &encoder, &present, &Reporter::Silent)?;
-                Matrix { values, rows: present.len(), columns: dimension }
+                let rows = present.len();
+                let values = encoder.encode(py, present, &Reporter::Silent)?;
+                Matrix { values, rows, columns: dimension }
             }
         };
         if vectors.rows != ids.len() {

@@ -176,6 +176,11 @@ pub(crate) fn json_to_python<'py>(py: Python<'py>, value: &Value) -> PyResult<Bo
 
 /// Texts from a `str` (one text) or from anything that gives `str`s.
 pub(crate) fn texts(object: &Bound<'_, PyAny>) -> PyResult<Vec<String>> {
+    texts_from(object, 0)
+}
+
+/// [`texts`] whose first one is called number `first` in messages.
+pub(crate) fn texts_from(object: &Bound<'_, PyAny>, first: usize) -> PyResult<Vec<String>> {
     if let Ok(text) = object.cast::<PyString>() {
         return Ok(vec![text.to_str()?.to_owned()]);
     }
@@ -187,7 +192,8 @@ pub(crate) fn texts(object: &Bound<'_, PyAny>) -> PyResult<Vec<String>> {
         match item.cast::<PyString>() {
             Ok(text) => Ok(text.to_str()?.to_owned()),
             Err(_) => Err(PyTypeError::new_err(format!(
-                "text {index} is a {}, not a str",
+                "text {} is a {}, not a str",
+                first + index,
                 type_name(&item)
             ))),
         }

@@ -9,8 +9,8 @@ use pyo3::types::PyDict;
 
 use crate::collection::{Collection, stats_to_dict};
 use crate::convert::optional_count;
-use crate::encoder::Encoder;
 use crate::errors::{Kind, OrRaise};
+use crate::shared_encoder::SharedEncoder;
 
 /// The metric of a name that a user types.
 pub(crate) fn metric_named(name: &str) -> PyResult<Metric> {
@@ -111,7 +111,7 @@ impl Database {
         metric: Option<&str>,
     ) -> PyResult<Collection> {
         let metric = metric.map(metric_named).transpose()?;
-        let encoder = model.map(Encoder::of).transpose()?;
+        let encoder = model.map(SharedEncoder::of).transpose()?;
         if let (Some(dimension), Some((name, encoder))) = (dimension, &encoder)
             && dimension != encoder.dimension()
         {

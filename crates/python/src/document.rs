@@ -7,8 +7,8 @@ use pipeline::{ChunkOptions, Format, ParseOptions};
 use pyo3::prelude::*;
 
 use crate::convert::optional_count;
-use crate::encoder::Encoder;
 use crate::errors::{IntoPyErr, Kind, OrRaise};
+use crate::shared_encoder::SharedEncoder;
 use crate::threads;
 
 impl IntoPyErr for pipeline::ParseError {
@@ -147,11 +147,11 @@ impl Document {
         #[pyo3(from_py_with = optional_count)] overlap_tokens: Option<usize>,
     ) -> PyResult<Vec<Chunk>> {
         let encoder = match model {
-            Some(model) => Encoder::of(model)?.1,
-            None => Encoder::of(pyo3::types::PyString::new(py, "minilm").as_any())?.1,
+            Some(model) => SharedEncoder::of(model)?.1,
+            None => SharedEncoder::of(pyo3::types::PyString::new(py, "minilm").as_any())?.1,
         };
         let options = chunk_options(&encoder, max_tokens, overlap_tokens)?;
-        let chunks = threads::run(py, || pipeline::chunk(&self.inner, encoder.as_ref(), options))?
+        let chunks = threads::run(py, || pipeline::chunk(&self.inner, encoder.encoder(), options))?
             .or_raise()?;
         let wrap = |inner| Chunk { document: self.inner.clone(), inner };
         Ok(chunks.into_iter().map(wrap).collect())
@@ -166,7 +166,7 @@ impl Document {
 
 /// Chunk sizes within what the model takes.
 pub(crate) fn chunk_options(
-    encoder: &inference::Encoder,
+    encoder: &SharedEncoder,
     max_tokens: Option<usize>,
     overlap_tokens: Option<usize>,
 ) -> PyResult<ChunkOptions> {

@@ -1,16 +1,16 @@
 //! The text encoder.
 
-use std::collections::HashMap;
-use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex, PoisonError, Weak};
+use std::sync::Arc;
 
 use numpy::{IntoPyArray, PyArray2, PyArrayMethods};
-use pyo3::exceptions::PyTypeError;
 use pyo3::prelude::*;
+use pyo3::types::PyDict;
 
 use crate::convert;
 use crate::errors::OrRaise;
+use crate::pending::Pending;
 use crate::progress::Reporter;
+use crate::shared_encoder::SharedEncoder;
 use crate::threads;
 
 /// Turns texts into vectors with a BERT-class model, on all cores, with the GIL released.
@@ -29,87 +29,15 @@ use crate::threads;
 /// ((2, 384), 'float32')
 #[pyclass(module = "rust_ai_core", frozen)]
 pub(crate) struct Encoder {
-    name: String,
-    inner: Arc<inference::Encoder>,
+    pub(crate) name: String,
+    pub(crate) inner: Arc<SharedEncoder>,
 }
-
-/// The encoders in use, by folder: opening a model twice does not load it twice.
-static LOADED: Mutex<Option<HashMap<PathBuf, Weak<inference::Encoder>>>> = Mutex::new(None);
 
 impl Encoder {
-    /// The encoder of an argument that is an `Encoder`, a name or a path.
-    pub(crate) fn of(model: &Bound<'_, PyAny>) -> PyResult<(String, Arc<inference::Encoder>)> {
-        if let Ok(encoder) = model.cast::<Encoder>() {
-            let encoder = encoder.get();
-            return Ok((encoder.name.clone(), encoder.inner.clone()));
-        }
-        let name: String =
-            model.call_method0("__fspath__").unwrap_or_else(|_| model.clone()).extract().map_err(
-                |_| {
-                    PyTypeError::new_err(format!(
-                        "a model is a name, a path or an Encoder, not {}",
-                        convert::type_name(model)
-                    ))
-                },
-            )?;
-        let inner = load(model.py(), &name)?;
-        Ok((name, inner))
-    }
-
     /// The Python object around an encoder.
-    pub(crate) fn wrap(name: String, inner: Arc<inference::Encoder>) -> Encoder {
+    pub(crate) fn wrap(name: String, inner: Arc<SharedEncoder>) -> Encoder {
         Encoder { name, inner }
     }
-}
-
-fn load(py: Python<'_>, name: &str) -> PyResult<Arc<inference::Encoder>> {
-    let folder: PathBuf =
-        py.import("rust_ai_core.models")?.call_method1("resolve", (name,))?.extract()?;
-    if let Some(encoder) = loaded(&folder) {
-        return Ok(encoder);
-    }
-    let encoder = Arc::new(py.detach(|| inference::Encoder::load(&folder)).or_raise()?);
-    let mut cache = LOADED.lock().unwrap_or_else(PoisonError::into_inner);
-    let cache = cache.get_or_insert_default();
-    cache.retain(|_, encoder| encoder.strong_count() > 0);
-    cache.insert(folder, Arc::downgrade(&encoder));
-    Ok(encoder)
-}
-
-fn loaded(folder: &Path) -> Option<Arc<inference::Encoder>> {
-    LOADED.lock().unwrap_or_else(PoisonError::into_inner).as_ref()?.get(folder)?.upgrade()
-}
-
-/// So few texts are somebody's query: they are done within a second, before progress or Ctrl-C matter.
-const INTERACTIVE_TEXTS: usize = 16;
-
-/// Encodes with the GIL released; many texts with progress and a look for Ctrl-C.
-pub(crate) fn encode(
-    py: Python<'_>,
-    encoder: &inference::Encoder,
-    texts: &[String],
-    progress: &Reporter<'_>,
-) -> PyResult<Vec<f32>> {
-    let total = texts.len();
-    let texts: Vec<&str> = texts.iter().map(String::as_str).collect();
-    let callback = progress.callback()?;
-    if total <= INTERACTIVE_TEXTS {
-        let vectors = threads::run(py, || encoder.encode(&texts))?.or_raise()?;
-        if let Some(callback) = callback {
-            callback.call1(py, (total, total))?;
-        }
-        return Ok(vectors);
-    }
-    let (vectors, raised) = threads::run_watched(
-        py,
-        |report| encoder.encode_with(&texts, &|done| report(done)),
-        |py, done: usize| match &callback {
-            Some(callback) => callback.call1(py, (done, total)).map(drop),
-            None => Ok(()),
-        },
-    )?;
-    raised?;
-    vectors.or_raise()
 }
 
 #[pymethods]
@@ -118,8 +46,8 @@ impl Encoder {
     #[pyo3(signature = (model = None))]
     fn new(py: Python<'_>, model: Option<&Bound<'_, PyAny>>) -> PyResult<Encoder> {
         let (name, inner) = match model {
-            Some(model) => Encoder::of(model)?,
-            None => ("minilm".to_owned(), load(py, "minilm")?),
+            Some(model) => SharedEncoder::of(model)?,
+            None => ("minilm".to_owned(), SharedEncoder::named(py, "minilm")?),
         };
         Ok(Encoder { name, inner })
     }
@@ -173,10 +101,53 @@ impl Encoder {
     ) -> PyResult<Bound<'py, PyArray2<f32>>> {
         let py = texts.py();
         let texts = convert::texts(texts)?;
+        let count = texts.len();
         let vectors = Reporter::with(py, "encode_bar", progress, |progress| {
-            encode(py, &self.inner, &texts, progress)
+            self.inner.encode(py, texts, progress)
         })?;
-        vectors.into_pyarray(py).reshape([texts.len(), self.inner.dimension()])
+        vectors.into_pyarray(py).reshape([count, self.inner.dimension()])
+    }
+
+    /// `encode` to be awaited in an asyncio event loop, which it never blocks: the work runs on the
+    /// package's own threads, packed together with what other tasks and threads encode.
+    ///
+    /// A task that is cancelled while it waits drops the texts whose work has not begun. At most 256
+    /// calls of a loop are at work or in the queue; further ones wait for their turn, in order.
+    ///
+    /// >>> import asyncio
+    /// >>> import rust_ai_core as rac
+    /// >>> encoder = rac.Encoder("minilm")
+    /// >>> async def embed():
+    /// ...     return await asyncio.gather(*(encoder.aencode(f"text {n}") for n in range(3)))
+    /// >>> [vectors.shape for vectors in asyncio.run(embed())]
+    /// [(1, 384), (1, 384), (1, 384)]
+    fn aencode<'py>(
+        slf: &Bound<'py, Self>,
+        texts: &Bound<'py, PyAny>,
+    ) -> PyResult<Bound<'py, PyAny>> {
+        slf.py().import("rust_ai_core.awaiting")?.call_method1("encode", (slf, texts))
+    }
+
+    /// What its scheduler has to do, `calls_waiting` and `texts_waiting`, and what it did in this
+    /// process: `packs`, and the `texts` and `tokens` in them. Encoders of one folder share it.
+    ///
+    /// >>> import rust_ai_core as rac
+    /// >>> sorted(rac.Encoder("minilm").stats())
+    /// ['calls_waiting', 'packs', 'texts', 'texts_waiting', 'tokens']
+    fn stats<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyDict>> {
+        let statistics = self.inner.scheduler()?.statistics();
+        let dict = PyDict::new(py);
+        dict.set_item("calls_waiting", statistics.calls_waiting)?;
+        dict.set_item("texts_waiting", statistics.items_waiting)?;
+        dict.set_item("packs", statistics.packs)?;
+        dict.set_item("texts", statistics.items)?;
+        dict.set_item("tokens", statistics.tokens)?;
+        Ok(dict)
+    }
+
+    /// An empty call, for `aencode`.
+    fn _pending(&self) -> Pending {
+        Pending::new(self.inner.clone())
     }
 
     /// The token ids that the model sees for each text: special tokens added, cut to `max_tokens`.

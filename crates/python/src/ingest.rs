@@ -3,7 +3,6 @@
 use std::collections::HashSet;
 use std::path::{Component, Path, PathBuf};
 
-use inference::Encoder;
 use pipeline::{
     IngestError, IngestOptions, Inputs, ParseOptions, Progress, Report, WalkError, WalkOptions,
 };
@@ -16,6 +15,7 @@ use crate::convert;
 use crate::document::chunk_options;
 use crate::errors::{IntoPyErr, Kind, OrRaise};
 use crate::progress::Reporter;
+use crate::shared_encoder::SharedEncoder;
 use crate::threads;
 
 /// The keyword arguments of `Collection.ingest`.
@@ -33,7 +33,7 @@ pub(crate) struct Settings {
 }
 
 impl Settings {
-    fn into_options(self, encoder: &Encoder, inputs: &Inputs) -> PyResult<IngestOptions> {
+    fn into_options(self, encoder: &SharedEncoder, inputs: &Inputs) -> PyResult<IngestOptions> {
         let chunk = chunk_options(encoder, self.max_tokens, self.overlap_tokens)?;
         Ok(IngestOptions {
             walk: WalkOptions {
@@ -103,18 +103,19 @@ fn inputs(source: &Bound<'_, PyAny>) -> PyResult<Inputs> {
 pub(crate) fn run(
     py: Python<'_>,
     collection: &database::Collection,
-    encoder: &Encoder,
+    encoder: &SharedEncoder,
     source: &Bound<'_, PyAny>,
     settings: Settings,
     progress: Option<&Bound<'_, PyAny>>,
 ) -> PyResult<IngestReport> {
     let inputs = inputs(source)?;
     let options = settings.into_options(encoder, &inputs)?;
+    let scheduler = encoder.scheduler()?;
     Reporter::with(py, "ingest_bar", progress, |reporter| {
         let callback = reporter.callback()?;
         let (report, raised) = threads::run_watched(
             py,
-            |report| pipeline::ingest(collection, encoder, inputs, &options, report),
+            |report| pipeline::ingest(collection, &scheduler, inputs, &options, report),
             |py, progress: Progress| match &callback {
                 Some(callback) => {
                     callback.call1(py, (IngestProgress { inner: progress },)).map(drop)

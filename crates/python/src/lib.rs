@@ -15,9 +15,11 @@ mod errors;
 mod float_list;
 mod ingest;
 mod one_to_many;
+mod pending;
 mod progress;
 mod record;
 mod record_iterator;
+mod shared_encoder;
 mod similarity;
 mod threads;
 
@@ -44,6 +46,8 @@ fn _core(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add_function(wrap_pyfunction!(threads::thread_count, module)?)?;
 
     module.add_class::<encoder::Encoder>()?;
+    module.add_class::<pending::Pending>()?;
+    module.add_class::<pending::Wakeup>()?;
     module.add_function(wrap_pyfunction!(document::parse, module)?)?;
     module.add_function(wrap_pyfunction!(document::parse_text, module)?)?;
     module.add_class::<document::Document>()?;

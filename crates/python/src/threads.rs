@@ -15,36 +15,60 @@ use crate::errors::Kind;
 const THREADS_VARIABLE: &str = "RAC_NUM_THREADS";
 
 /// How often a waiting call looks for Ctrl-C.
-const SIGNAL_INTERVAL: Duration = Duration::from_millis(50);
+pub(crate) const SIGNAL_INTERVAL: Duration = Duration::from_millis(50);
 
-/// A pool and the process it was made in: threads do not survive a fork, so a child makes its own.
-type Slot = Mutex<Option<(u32, Arc<ThreadPool>)>>;
+/// A value that belongs to one process: threads do not survive a fork, so a child makes its own.
+///
+/// The lock is held by threads that have the GIL, and so not by another thread while one forks.
+pub(crate) struct PerProcess<T>(Mutex<Option<(u32, Arc<T>)>>);
 
-/// What somebody waits for: searches, a query's embedding, kernels. A pool of its own, so that it
-/// shares the cores with bulk work instead of queueing behind it.
-static INTERACTIVE: Slot = Mutex::new(None);
-
-/// What takes seconds or hours: embedding many texts, ingestion.
-static BULK: Slot = Mutex::new(None);
-
-fn pool(slot: &Slot) -> PyResult<Arc<ThreadPool>> {
-    let mut pool = slot.lock().unwrap_or_else(PoisonError::into_inner);
-    let process = std::process::id();
-    if let Some((owner, pool)) = &*pool
-        && *owner == process
-    {
-        return Ok(pool.clone());
+impl<T> PerProcess<T> {
+    pub(crate) const fn new() -> PerProcess<T> {
+        PerProcess(Mutex::new(None))
     }
-    let threads = configured_threads()?;
-    let built = ThreadPoolBuilder::new()
-        .num_threads(threads)
-        .thread_name(|index| format!("rac-{index}"))
-        .build()
-        .map_err(|error| Kind::Storage.error(format!("cannot start threads: {error}")))?;
-    let built = Arc::new(built);
-    // The pool of a parent process has no threads here; dropping it would wait for them.
-    std::mem::forget(pool.replace((process, built.clone())));
-    Ok(built)
+
+    /// This process's value, made now if there is none.
+    pub(crate) fn get_or_make(&self, make: impl FnOnce() -> PyResult<Arc<T>>) -> PyResult<Arc<T>> {
+        let mut slot = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let process = std::process::id();
+        if let Some((owner, value)) = &*slot
+            && *owner == process
+        {
+            return Ok(value.clone());
+        }
+        let made = make()?;
+        // The parent's has no threads here; dropping it could wait for them.
+        std::mem::forget(slot.replace((process, made.clone())));
+        Ok(made)
+    }
+}
+
+/// What somebody waits for: searches, kernels. A pool of its own, so that it shares the cores with
+/// bulk work instead of queueing behind it.
+static INTERACTIVE: PerProcess<ThreadPool> = PerProcess::new();
+
+/// What takes seconds or hours: ingestion, apart from its embedding.
+static BULK: PerProcess<ThreadPool> = PerProcess::new();
+
+/// Models, whose schedulers let a query share the packs of bulk work. Apart from `BULK`, whose
+/// threads wait for it.
+static ENCODING: PerProcess<ThreadPool> = PerProcess::new();
+
+fn pool(slot: &PerProcess<ThreadPool>) -> PyResult<Arc<ThreadPool>> {
+    slot.get_or_make(|| {
+        let threads = configured_threads()?;
+        let built = ThreadPoolBuilder::new()
+            .num_threads(threads)
+            .thread_name(|index| format!("rac-{index}"))
+            .build()
+            .map_err(|error| Kind::Storage.error(format!("cannot start threads: {error}")))?;
+        Ok(Arc::new(built))
+    })
+}
+
+/// The pool that models run on.
+pub(crate) fn encoding() -> PyResult<Arc<ThreadPool>> {
+    pool(&ENCODING)
 }
 
 fn configured_threads() -> PyResult<usize> {

@@ -1,6 +1,9 @@
 //! What ingestion needs of a model, so that it can be tested without one.
 
 use std::ops::ControlFlow;
+use std::sync::Arc;
+
+use inference::scheduler::Scheduler;
 
 use crate::{TokenOffsets, TokenizerFailure};
 
@@ -36,17 +39,24 @@ impl TokenOffsets for inference::Encoder {
     }
 }
 
-impl Embedder for inference::Encoder {
+impl TokenOffsets for Arc<Scheduler<inference::Encoder>> {
+    fn token_offsets(&self, text: &str) -> Result<Vec<(u32, u32)>, TokenizerFailure> {
+        self.workload().as_ref().token_offsets(text).map_err(Into::into)
+    }
+}
+
+/// Through its scheduler, an encoder embeds for an ingestion and for whoever searches meanwhile.
+impl Embedder for Arc<Scheduler<inference::Encoder>> {
     fn dimension(&self) -> usize {
-        inference::Encoder::dimension(self)
+        self.workload().dimension()
     }
 
     fn content_tokens(&self) -> usize {
-        inference::Encoder::content_tokens(self)
+        self.workload().content_tokens()
     }
 
     fn fingerprint(&self) -> &str {
-        inference::Encoder::fingerprint(self)
+        self.workload().fingerprint()
     }
 
     fn embed(
@@ -54,7 +64,8 @@ impl Embedder for inference::Encoder {
         texts: &[&str],
         progress: &dyn Fn(usize) -> ControlFlow<()>,
     ) -> Result<Option<Vec<f32>>, ModelFailure> {
-        match self.encode_with(texts, progress) {
+        let texts = texts.iter().map(|&text| text.to_owned()).collect();
+        match self.run_with(texts, progress) {
             Ok(vectors) => Ok(Some(vectors)),
             Err(inference::Error::Interrupted { .. }) => Ok(None),
             Err(error) => Err(error.into()),
