@@ -1,6 +1,7 @@
 //! What a transformer does to rows between its matrix products.
 
-use crate::backend::{Backend, Kernel};
+use crate::backend::Backend;
+use crate::dispatch::Kernel;
 use crate::elementary::{erf, exp, tanh};
 use crate::simd::Simd;
 

@@ -3,7 +3,8 @@
 use std::marker::PhantomData;
 
 use crate::arithmetic::{Arithmetic, Widened};
-use crate::backend::{Backend, Kernel};
+use crate::backend::Backend;
+use crate::dispatch::Kernel;
 use crate::simd::Simd;
 
 /// An element type with kernels: `f32` (sums in `f32`) or `f64`.

@@ -1,26 +1,37 @@
 //! The only SIMD of the project: distances, top-k, matrix products and activations.
 //!
-//! Every kernel is written once (`distance`, `quantized`, `matmul`, `activation`) over one trait of
-//! vector instructions (`simd`), which each instruction set implements in a file of its own. A
-//! [`Backend`] is an instruction set that this CPU was seen to have; kernels are its methods. The
-//! free functions here run on [`Backend::active`].
+//! Every kernel is written once (`distance`, `row_score`, `bits`, `quantized`, `matmul`, ...) over
+//! traits of vector instructions (`simd`), which each instruction set implements in a file of its
+//! own. A [`Backend`] is an instruction set that this CPU was seen to have; kernels are its methods.
+//! The free functions here run on [`Backend::active`].
 
 mod activation;
 mod aligned;
 mod arithmetic;
 mod backend;
+mod bits;
+mod byte_rows;
+mod dispatch;
 mod distance;
+mod element;
 mod elementary;
 mod matmul;
+mod narrow;
 mod quantized;
+mod row_codec;
+mod row_score;
 mod simd;
 mod top_k;
 
 pub use activation::Activation;
 pub use backend::{BACKEND_VARIABLE, Backend};
 pub use distance::Float;
+pub use element::ElementType;
 pub use matmul::{PackedMatrix, Rows, RowsMut, matmul};
+pub use narrow::{Bf16, F16};
 pub use quantized::{MAXIMUM_DIMENSION, QuantizedQuery, RowFactors, code_stride, quantize_row};
+pub use row_codec::Unstorable;
+pub use row_score::{Measure, RowScorer, StoredRows};
 pub use top_k::TopK;
 
 /// [`Backend::dot`] on the active backend.

@@ -11,7 +11,8 @@
 
 use crate::activation::Activation;
 use crate::aligned::AlignedBuffer;
-use crate::backend::{Backend, Kernel};
+use crate::backend::Backend;
+use crate::dispatch::Kernel;
 use crate::simd::Simd;
 
 /// Depth of a block: a panel of it (256 x 16 floats on AVX2) and the tile's rows of x share a

@@ -6,8 +6,9 @@
 //! reads a quarter of the bytes of a scan over `f32`, and a row whose ceiling is below the k-th best
 //! exact score needs no second look: the result stays exact.
 
-use crate::backend::{Backend, Kernel};
-use crate::simd::Simd;
+use crate::backend::Backend;
+use crate::dispatch::ByteKernel;
+use crate::simd::{ByteProducts, prefetch};
 
 /// Codes are stored in rows of a multiple of this many bytes, zero-padded, so that no backend has
 /// a remainder to handle.
@@ -149,7 +150,7 @@ impl Backend {
         factors: &[RowFactors],
         out: &mut [f32],
     ) {
-        self.dispatch(EstimateDots { query, codes, factors, out });
+        self.dispatch_bytes(EstimateDots { query, codes, factors, out });
     }
 }
 
@@ -160,10 +161,10 @@ struct EstimateDots<'a> {
     out: &'a mut [f32],
 }
 
-impl Kernel for EstimateDots<'_> {
+impl ByteKernel for EstimateDots<'_> {
     type Output = ();
     #[inline(always)]
-    fn run<S: Simd>(self, simd: S) {
+    fn run<S: ByteProducts>(self, simd: S) {
         const AHEAD: usize = 4;
         let stride = self.query.codes.len();
         assert_eq!(self.codes.len(), stride * self.out.len());
@@ -172,24 +173,24 @@ impl Kernel for EstimateDots<'_> {
         let mut index = 0;
         while index < self.out.len() {
             let row = self.codes[index * stride..(index + 1) * stride].as_ptr();
-            let mut sums = [simd.i32_zero(); 2];
+            let mut sums = [simd.zero(); 2];
             let mut at = 0;
             while at < stride {
                 // A stride is a multiple of 32, hence of every backend's step, and even in steps
                 // except where a step is the whole unit: then the second sum stays zero.
-                // SAFETY: at + I8_STEP <= stride, the length of the row and of the query.
+                // SAFETY: at + CODE_STEP <= stride, the length of the row and of the query.
                 unsafe {
-                    simd.prefetch(row.wrapping_add(at + AHEAD * stride).cast());
-                    sums[0] = simd.dot_i8(row.add(at), query.add(at), sums[0]);
+                    prefetch(row.wrapping_add(at + AHEAD * stride).cast());
+                    sums[0] = simd.dot_i8_i16(row.add(at), query.add(at), sums[0]);
                 }
-                at += S::I8_STEP;
+                at += S::CODE_STEP;
                 if at < stride {
                     // SAFETY: as above.
-                    unsafe { sums[1] = simd.dot_i8(row.add(at), query.add(at), sums[1]) };
-                    at += S::I8_STEP;
+                    unsafe { sums[1] = simd.dot_i8_i16(row.add(at), query.add(at), sums[1]) };
+                    at += S::CODE_STEP;
                 }
             }
-            let dot = simd.i32_sum(sums[0]) + simd.i32_sum(sums[1]);
+            let dot = simd.total(sums[0]) + simd.total(sums[1]);
             self.out[index] = dot as f32 * (self.factors[index].scale * self.query.scale);
             index += 1;
         }

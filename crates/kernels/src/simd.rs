@@ -22,33 +22,47 @@ macro_rules! intrinsics {
 pub(crate) mod avx2;
 #[cfg(target_arch = "x86_64")]
 pub(crate) mod avx512;
+#[cfg(target_arch = "x86_64")]
+pub(crate) mod avx512_popcount;
+#[cfg(target_arch = "x86_64")]
+pub(crate) mod avx512_vnni;
 #[cfg(target_arch = "aarch64")]
 pub(crate) mod neon;
+#[cfg(target_arch = "aarch64")]
+pub(crate) mod neon_dotprod;
 pub(crate) mod scalar;
 
 /// The operations that kernels are made of.
 ///
 /// # Safety of the pointer methods
-/// `load_*` read and `store_*` write exactly one vector (`*_LANES` elements, for `dot_i8` the
-/// stated number of bytes) at any alignment; the caller guarantees that these elements are inside
-/// one live allocation.
+/// `load_*` read and `store_*` write exactly one vector (`*_LANES` elements) at any alignment; the
+/// caller guarantees that these elements are inside one live allocation. Elements of two bytes are
+/// little-endian.
 pub(crate) trait Simd: Copy {
     type F32: Copy;
     type F64: Copy;
-    type I32: Copy;
 
     /// `f32` elements in a vector, at most 16.
     const F32_LANES: usize;
     /// `f64` elements in a vector, at most 8.
     const F64_LANES: usize;
-    /// Elements that one [`Simd::dot_i8`] step consumes.
-    const I8_STEP: usize;
     /// Rows of the matrix-product tile that fit this register file; see `matmul`.
     const TILE_ROWS: usize;
 
     fn f32_splat(self, x: f32) -> Self::F32;
     unsafe fn f32_load(self, from: *const f32) -> Self::F32;
     unsafe fn f32_store(self, to: *mut f32, x: Self::F32);
+    /// Widens IEEE half-precision elements, exactly.
+    unsafe fn f32_load_f16(self, from: *const u8) -> Self::F32;
+    /// Rounds to half precision, to nearest, ties to even.
+    unsafe fn f32_store_f16(self, to: *mut u8, x: Self::F32);
+    /// Widens bfloat16 elements, exactly.
+    unsafe fn f32_load_bf16(self, from: *const u8) -> Self::F32;
+    /// Rounds numbers that are not NaN to bfloat16, to nearest, ties to even.
+    unsafe fn f32_store_bf16(self, to: *mut u8, x: Self::F32);
+    unsafe fn f32_load_i8(self, from: *const u8) -> Self::F32;
+    /// Stores integral values in -127..=127.
+    unsafe fn f32_store_i8(self, to: *mut u8, x: Self::F32);
     fn f32_add(self, a: Self::F32, b: Self::F32) -> Self::F32;
     fn f32_sub(self, a: Self::F32, b: Self::F32) -> Self::F32;
     fn f32_mul(self, a: Self::F32, b: Self::F32) -> Self::F32;
@@ -74,13 +88,64 @@ pub(crate) trait Simd: Copy {
     fn f64_sub(self, a: Self::F64, b: Self::F64) -> Self::F64;
     fn f64_mul_add(self, a: Self::F64, b: Self::F64, c: Self::F64) -> Self::F64;
     fn f64_sum(self, x: Self::F64) -> f64;
+}
 
-    fn i32_zero(self) -> Self::I32;
-    /// Adds `I8_STEP` products `codes[i] * query[i]` to the lanes of `sum`, exactly, as long as no
-    /// lane overflows.
-    unsafe fn dot_i8(self, codes: *const i8, query: *const i16, sum: Self::I32) -> Self::I32;
-    fn i32_sum(self, x: Self::I32) -> i64;
+/// Exact sums of products of one-byte integers, apart from [`Simd`] because some CPUs have
+/// instructions for them beyond what the rest of their instruction set implies.
+///
+/// # Safety of the pointer methods
+/// As of [`Simd`]: each pointer is followed by the step's number of readable elements.
+pub(crate) trait ByteProducts: Copy {
+    /// Lanes of a sum.
+    type Sum: Copy;
 
-    /// Hints that the cache line at `at` will be read soon; any address is allowed.
-    fn prefetch(self, at: *const u8);
+    /// Elements that one step of `dot_i8_i8` consumes, at most 64.
+    const STEP: usize;
+    /// Elements that one step of `dot_i8_i16` consumes, a divisor of 32.
+    const CODE_STEP: usize;
+
+    fn zero(self) -> Self::Sum;
+    /// Adds `STEP` products `a[i] * b[i]`. Exact for sums of up to [`EXACT_BYTE_PRODUCTS`] terms.
+    unsafe fn dot_i8_i8(self, a: *const i8, b: *const i8, sum: Self::Sum) -> Self::Sum;
+    /// Adds `CODE_STEP` products `codes[i] * query[i]`, exactly, as long as no 32-bit lane overflows.
+    unsafe fn dot_i8_i16(self, codes: *const i8, query: *const i16, sum: Self::Sum) -> Self::Sum;
+    fn total(self, sum: Self::Sum) -> i64;
+}
+
+/// Products of two one-byte integers that every backend's lanes can add up: with a single lane,
+/// `2^15 * 255 * 128 < 2^31`.
+pub(crate) const EXACT_BYTE_PRODUCTS: usize = 1 << 15;
+
+/// Counts of bits that differ; apart from [`Simd`] for the reason that [`ByteProducts`] is.
+///
+/// # Safety of the pointer method
+/// As of [`Simd`]: each pointer is followed by `STEP` readable bytes.
+pub(crate) trait BitCounts: Copy {
+    /// Lanes of a count; none overflows for bytes that fit an address space.
+    type Count: Copy;
+
+    /// Bytes that one step consumes, at most 64.
+    const STEP: usize;
+
+    fn zero(self) -> Self::Count;
+    /// Adds the bits in which `STEP` bytes of `a` and `b` differ.
+    unsafe fn add_differing(self, a: *const u8, b: *const u8, count: Self::Count) -> Self::Count;
+    fn total(self, count: Self::Count) -> u64;
+}
+
+/// Hints that the cache line at `at` will be read soon; any address is allowed.
+#[inline(always)]
+pub(crate) fn prefetch(at: *const u8) {
+    #[cfg(target_arch = "x86_64")]
+    // SAFETY: a hint reads nothing and every CPU of this architecture knows it.
+    unsafe {
+        core::arch::x86_64::_mm_prefetch::<{ core::arch::x86_64::_MM_HINT_T0 }>(at.cast());
+    }
+    #[cfg(target_arch = "aarch64")]
+    // SAFETY: a hint reads nothing and every CPU of this architecture knows it.
+    unsafe {
+        core::arch::asm!("prfm pldl1keep, [{at}]", at = in(reg) at, options(nostack, preserves_flags, readonly));
+    }
+    #[cfg(not(any(target_arch = "x86_64", target_arch = "aarch64")))]
+    let _ = at;
 }

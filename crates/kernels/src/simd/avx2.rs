@@ -2,7 +2,7 @@
 
 use core::arch::x86_64::*;
 
-use super::Simd;
+use super::{BitCounts, ByteProducts, Simd};
 
 /// Proof that the CPU has AVX2 and FMA.
 #[derive(Clone, Copy)]
@@ -19,11 +19,9 @@ impl Avx2 {
 impl Simd for Avx2 {
     type F32 = __m256;
     type F64 = __m256d;
-    type I32 = __m256i;
 
     const F32_LANES: usize = 8;
     const F64_LANES: usize = 4;
-    const I8_STEP: usize = 16;
     // 6 rows x 2 vectors = 12 sums, 2 for the weights, 1 for the broadcast: 15 of 16 registers.
     const TILE_ROWS: usize = 6;
 
@@ -31,6 +29,31 @@ impl Simd for Avx2 {
         f32_splat(x: f32) -> __m256 { _mm256_set1_ps(x) }
         [unsafe] f32_load(from: *const f32) -> __m256 { _mm256_loadu_ps(from) }
         [unsafe] f32_store(to: *mut f32, x: __m256) -> () { _mm256_storeu_ps(to, x) }
+        [unsafe] f32_load_f16(from: *const u8) -> __m256 { _mm256_cvtph_ps(_mm_loadu_si128(from.cast())) }
+        [unsafe] f32_store_f16(to: *mut u8, x: __m256) -> () {{
+            let narrow = _mm256_cvtps_ph::<_MM_FROUND_TO_NEAREST_INT>(x);
+            _mm_storeu_si128(to.cast(), narrow)
+        }}
+        [unsafe] f32_load_bf16(from: *const u8) -> __m256 {{
+            let wide = _mm256_cvtepu16_epi32(_mm_loadu_si128(from.cast()));
+            _mm256_castsi256_ps(_mm256_slli_epi32::<16>(wide))
+        }}
+        [unsafe] f32_store_bf16(to: *mut u8, x: __m256) -> () {{
+            let bits = _mm256_castps_si256(x);
+            let even = _mm256_and_si256(_mm256_srli_epi32::<16>(bits), _mm256_set1_epi32(1));
+            let half = _mm256_add_epi32(_mm256_set1_epi32(0x7fff), even);
+            let upper = _mm256_srli_epi32::<16>(_mm256_add_epi32(bits, half));
+            let (low, high) = (_mm256_castsi256_si128(upper), _mm256_extracti128_si256::<1>(upper));
+            _mm_storeu_si128(to.cast(), _mm_packus_epi32(low, high))
+        }}
+        [unsafe] f32_load_i8(from: *const u8) -> __m256 {
+            _mm256_cvtepi32_ps(_mm256_cvtepi8_epi32(_mm_loadl_epi64(from.cast())))
+        }
+        [unsafe] f32_store_i8(to: *mut u8, x: __m256) -> () {{
+            let wide = _mm256_cvtps_epi32(x);
+            let words = _mm_packs_epi32(_mm256_castsi256_si128(wide), _mm256_extracti128_si256::<1>(wide));
+            _mm_storel_epi64(to.cast(), _mm_packs_epi16(words, words))
+        }}
         f32_add(a: __m256, b: __m256) -> __m256 { _mm256_add_ps(a, b) }
         f32_sub(a: __m256, b: __m256) -> __m256 { _mm256_sub_ps(a, b) }
         f32_mul(a: __m256, b: __m256) -> __m256 { _mm256_mul_ps(a, b) }
@@ -71,20 +94,60 @@ impl Simd for Avx2 {
             let two = _mm_add_pd(_mm256_castpd256_pd128(x), _mm256_extractf128_pd::<1>(x));
             _mm_cvtsd_f64(_mm_add_sd(two, _mm_unpackhi_pd(two, two)))
         }}
+    }
+}
 
-        i32_zero() -> __m256i { _mm256_setzero_si256() }
-        [unsafe] dot_i8(codes: *const i8, query: *const i16, sum: __m256i) -> __m256i {{
+impl ByteProducts for Avx2 {
+    type Sum = __m256i;
+
+    const STEP: usize = 16;
+    const CODE_STEP: usize = 16;
+
+    intrinsics! {
+        zero() -> __m256i { _mm256_setzero_si256() }
+        [unsafe] dot_i8_i8(a: *const i8, b: *const i8, sum: __m256i) -> __m256i {{
+            let a = _mm256_cvtepi8_epi16(_mm_loadu_si128(a.cast()));
+            let b = _mm256_cvtepi8_epi16(_mm_loadu_si128(b.cast()));
+            _mm256_add_epi32(sum, _mm256_madd_epi16(a, b))
+        }}
+        [unsafe] dot_i8_i16(codes: *const i8, query: *const i16, sum: __m256i) -> __m256i {{
             let codes = _mm256_cvtepi8_epi16(_mm_loadu_si128(codes.cast()));
             let query = _mm256_loadu_si256(query.cast());
             _mm256_add_epi32(sum, _mm256_madd_epi16(codes, query))
         }}
-        i32_sum(x: __m256i) -> i64 {{
+        total(x: __m256i) -> i64 {{
             let low = _mm256_cvtepi32_epi64(_mm256_castsi256_si128(x));
             let high = _mm256_cvtepi32_epi64(_mm256_extracti128_si256::<1>(x));
             let four = _mm256_add_epi64(low, high);
             let two = _mm_add_epi64(_mm256_castsi256_si128(four), _mm256_extracti128_si256::<1>(four));
             _mm_cvtsi128_si64(_mm_add_epi64(two, _mm_unpackhi_epi64(two, two)))
         }}
-        prefetch(at: *const u8) -> () { _mm_prefetch::<_MM_HINT_T0>(at.cast()) }
+    }
+}
+
+impl BitCounts for Avx2 {
+    type Count = __m256i;
+
+    const STEP: usize = 32;
+
+    intrinsics! {
+        zero() -> __m256i { _mm256_setzero_si256() }
+        // The counts of all half-bytes lie in a table of 16, which a byte shuffle looks up.
+        [unsafe] add_differing(a: *const u8, b: *const u8, count: __m256i) -> __m256i {{
+            let x = _mm256_xor_si256(_mm256_loadu_si256(a.cast()), _mm256_loadu_si256(b.cast()));
+            let table = _mm256_broadcastsi128_si256(_mm_setr_epi8(
+                0, 1, 1, 2, 1, 2, 2, 3, 1, 2, 2, 3, 2, 3, 3, 4,
+            ));
+            let half = _mm256_set1_epi8(0x0f);
+            let low = _mm256_shuffle_epi8(table, _mm256_and_si256(x, half));
+            let high = _mm256_srli_epi16::<4>(x);
+            let high = _mm256_shuffle_epi8(table, _mm256_and_si256(high, half));
+            let bytes = _mm256_add_epi8(low, high);
+            _mm256_add_epi64(count, _mm256_sad_epu8(bytes, _mm256_setzero_si256()))
+        }}
+        total(x: __m256i) -> u64 {{
+            let two = _mm_add_epi64(_mm256_castsi256_si128(x), _mm256_extracti128_si256::<1>(x));
+            _mm_cvtsi128_si64(_mm_add_epi64(two, _mm_unpackhi_epi64(two, two))) as u64
+        }}
     }
 }

@@ -2,7 +2,7 @@
 
 use core::arch::x86_64::*;
 
-use super::Simd;
+use super::{BitCounts, ByteProducts, Simd};
 
 /// Proof that the CPU has AVX-512 F and BW (and AVX2 and FMA, which come with them).
 #[derive(Clone, Copy)]
@@ -19,11 +19,9 @@ impl Avx512 {
 impl Simd for Avx512 {
     type F32 = __m512;
     type F64 = __m512d;
-    type I32 = __m512i;
 
     const F32_LANES: usize = 16;
     const F64_LANES: usize = 8;
-    const I8_STEP: usize = 32;
     // 12 rows x 2 vectors = 24 sums, 2 for the weights, 1 for the broadcast: 27 of 32 registers.
     const TILE_ROWS: usize = 12;
 
@@ -31,6 +29,30 @@ impl Simd for Avx512 {
         f32_splat(x: f32) -> __m512 { _mm512_set1_ps(x) }
         [unsafe] f32_load(from: *const f32) -> __m512 { _mm512_loadu_ps(from) }
         [unsafe] f32_store(to: *mut f32, x: __m512) -> () { _mm512_storeu_ps(to, x) }
+        [unsafe] f32_load_f16(from: *const u8) -> __m512 {
+            _mm512_cvtph_ps(_mm256_loadu_si256(from.cast()))
+        }
+        [unsafe] f32_store_f16(to: *mut u8, x: __m512) -> () {{
+            let narrow = _mm512_cvtps_ph::<{ _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC }>(x);
+            _mm256_storeu_si256(to.cast(), narrow)
+        }}
+        [unsafe] f32_load_bf16(from: *const u8) -> __m512 {{
+            let wide = _mm512_cvtepu16_epi32(_mm256_loadu_si256(from.cast()));
+            _mm512_castsi512_ps(_mm512_slli_epi32::<16>(wide))
+        }}
+        [unsafe] f32_store_bf16(to: *mut u8, x: __m512) -> () {{
+            let bits = _mm512_castps_si512(x);
+            let even = _mm512_and_si512(_mm512_srli_epi32::<16>(bits), _mm512_set1_epi32(1));
+            let half = _mm512_add_epi32(_mm512_set1_epi32(0x7fff), even);
+            let upper = _mm512_srli_epi32::<16>(_mm512_add_epi32(bits, half));
+            _mm256_storeu_si256(to.cast(), _mm512_cvtepi32_epi16(upper))
+        }}
+        [unsafe] f32_load_i8(from: *const u8) -> __m512 {
+            _mm512_cvtepi32_ps(_mm512_cvtepi8_epi32(_mm_loadu_si128(from.cast())))
+        }
+        [unsafe] f32_store_i8(to: *mut u8, x: __m512) -> () {
+            _mm_storeu_si128(to.cast(), _mm512_cvtepi32_epi8(_mm512_cvtps_epi32(x)))
+        }
         f32_add(a: __m512, b: __m512) -> __m512 { _mm512_add_ps(a, b) }
         f32_sub(a: __m512, b: __m512) -> __m512 { _mm512_sub_ps(a, b) }
         f32_mul(a: __m512, b: __m512) -> __m512 { _mm512_mul_ps(a, b) }
@@ -62,18 +84,53 @@ impl Simd for Avx512 {
         f64_sub(a: __m512d, b: __m512d) -> __m512d { _mm512_sub_pd(a, b) }
         f64_mul_add(a: __m512d, b: __m512d, c: __m512d) -> __m512d { _mm512_fmadd_pd(a, b, c) }
         f64_sum(x: __m512d) -> f64 { _mm512_reduce_add_pd(x) }
+    }
+}
 
-        i32_zero() -> __m512i { _mm512_setzero_si512() }
-        [unsafe] dot_i8(codes: *const i8, query: *const i16, sum: __m512i) -> __m512i {{
+impl ByteProducts for Avx512 {
+    type Sum = __m512i;
+
+    const STEP: usize = 32;
+    const CODE_STEP: usize = 32;
+
+    intrinsics! {
+        zero() -> __m512i { _mm512_setzero_si512() }
+        [unsafe] dot_i8_i8(a: *const i8, b: *const i8, sum: __m512i) -> __m512i {{
+            let a = _mm512_cvtepi8_epi16(_mm256_loadu_si256(a.cast()));
+            let b = _mm512_cvtepi8_epi16(_mm256_loadu_si256(b.cast()));
+            _mm512_add_epi32(sum, _mm512_madd_epi16(a, b))
+        }}
+        [unsafe] dot_i8_i16(codes: *const i8, query: *const i16, sum: __m512i) -> __m512i {{
             let codes = _mm512_cvtepi8_epi16(_mm256_loadu_si256(codes.cast()));
             let query = _mm512_loadu_si512(query.cast());
             _mm512_add_epi32(sum, _mm512_madd_epi16(codes, query))
         }}
-        i32_sum(x: __m512i) -> i64 {{
+        total(x: __m512i) -> i64 {{
             let low = _mm512_cvtepi32_epi64(_mm512_castsi512_si256(x));
             let high = _mm512_cvtepi32_epi64(_mm512_extracti64x4_epi64::<1>(x));
             _mm512_reduce_add_epi64(_mm512_add_epi64(low, high))
         }}
-        prefetch(at: *const u8) -> () { _mm_prefetch::<_MM_HINT_T0>(at.cast()) }
+    }
+}
+
+impl BitCounts for Avx512 {
+    type Count = __m512i;
+
+    const STEP: usize = 64;
+
+    intrinsics! {
+        zero() -> __m512i { _mm512_setzero_si512() }
+        // The counts of all half-bytes lie in a table of 16, which a byte shuffle looks up.
+        [unsafe] add_differing(a: *const u8, b: *const u8, count: __m512i) -> __m512i {{
+            let x = _mm512_xor_si512(_mm512_loadu_si512(a.cast()), _mm512_loadu_si512(b.cast()));
+            let table = _mm512_set4_epi32(0x0403_0302, 0x0302_0201, 0x0302_0201, 0x0201_0100);
+            let half = _mm512_set1_epi8(0x0f);
+            let low = _mm512_shuffle_epi8(table, _mm512_and_si512(x, half));
+            let high = _mm512_srli_epi16::<4>(x);
+            let high = _mm512_shuffle_epi8(table, _mm512_and_si512(high, half));
+            let bytes = _mm512_add_epi8(low, high);
+            _mm512_add_epi64(count, _mm512_sad_epu8(bytes, _mm512_setzero_si512()))
+        }}
+        total(x: __m512i) -> u64 { _mm512_reduce_add_epi64(x) as u64 }
     }
 }

@@ -1,8 +1,9 @@
 //! NEON (Advanced SIMD of AArch64): 128-bit vectors, 32 registers.
 
 use core::arch::aarch64::*;
+use core::arch::asm;
 
-use super::Simd;
+use super::{BitCounts, ByteProducts, Simd};
 
 /// Proof that the CPU has NEON, which every AArch64 CPU with a floating-point unit has.
 #[derive(Clone, Copy)]
@@ -19,11 +20,9 @@ impl Neon {
 impl Simd for Neon {
     type F32 = float32x4_t;
     type F64 = float64x2_t;
-    type I32 = int32x4_t;
 
     const F32_LANES: usize = 4;
     const F64_LANES: usize = 2;
-    const I8_STEP: usize = 8;
     // 12 rows x 2 vectors = 24 sums, 2 for the weights, 1 for the broadcast: 27 of 32 registers.
     const TILE_ROWS: usize = 12;
 
@@ -31,6 +30,39 @@ impl Simd for Neon {
         f32_splat(x: f32) -> float32x4_t { vdupq_n_f32(x) }
         [unsafe] f32_load(from: *const f32) -> float32x4_t { vld1q_f32(from) }
         [unsafe] f32_store(to: *mut f32, x: float32x4_t) -> () { vst1q_f32(to, x) }
+        // The half-precision intrinsics are not stable in this compiler; the instructions are part of
+        // every AArch64 CPU with NEON.
+        [unsafe] f32_load_f16(from: *const u8) -> float32x4_t {{
+            let narrow = vld1_u8(from);
+            let wide: float32x4_t;
+            asm!("fcvtl {wide:v}.4s, {narrow:v}.4h", wide = out(vreg) wide, narrow = in(vreg) narrow,
+                options(pure, nomem, nostack, preserves_flags));
+            wide
+        }}
+        [unsafe] f32_store_f16(to: *mut u8, x: float32x4_t) -> () {{
+            let narrow: uint8x8_t;
+            asm!("fcvtn {narrow:v}.4h, {wide:v}.4s", narrow = out(vreg) narrow, wide = in(vreg) x,
+                options(pure, nomem, nostack, preserves_flags));
+            vst1_u8(to, narrow)
+        }}
+        [unsafe] f32_load_bf16(from: *const u8) -> float32x4_t {
+            vreinterpretq_f32_u32(vshll_n_u16::<16>(vreinterpret_u16_u8(vld1_u8(from))))
+        }
+        [unsafe] f32_store_bf16(to: *mut u8, x: float32x4_t) -> () {{
+            let bits = vreinterpretq_u32_f32(x);
+            let even = vandq_u32(vshrq_n_u32::<16>(bits), vdupq_n_u32(1));
+            let half = vaddq_u32(vdupq_n_u32(0x7fff), even);
+            vst1_u8(to, vreinterpret_u8_u16(vshrn_n_u32::<16>(vaddq_u32(bits, half))))
+        }}
+        [unsafe] f32_load_i8(from: *const u8) -> float32x4_t {{
+            let four = vcreate_s8(u64::from(from.cast::<u32>().read_unaligned()));
+            vcvtq_f32_s32(vmovl_s16(vget_low_s16(vmovl_s8(four))))
+        }}
+        [unsafe] f32_store_i8(to: *mut u8, x: float32x4_t) -> () {{
+            let words = vmovn_s32(vcvtq_s32_f32(x));
+            let bytes = vmovn_s16(vcombine_s16(words, words));
+            to.cast::<u32>().write_unaligned(vget_lane_u32::<0>(vreinterpret_u32_s8(bytes)))
+        }}
         f32_add(a: float32x4_t, b: float32x4_t) -> float32x4_t { vaddq_f32(a, b) }
         f32_sub(a: float32x4_t, b: float32x4_t) -> float32x4_t { vsubq_f32(a, b) }
         f32_mul(a: float32x4_t, b: float32x4_t) -> float32x4_t { vmulq_f32(a, b) }
@@ -56,19 +88,41 @@ impl Simd for Neon {
         f64_sub(a: float64x2_t, b: float64x2_t) -> float64x2_t { vsubq_f64(a, b) }
         f64_mul_add(a: float64x2_t, b: float64x2_t, c: float64x2_t) -> float64x2_t { vfmaq_f64(c, a, b) }
         f64_sum(x: float64x2_t) -> f64 { vaddvq_f64(x) }
+    }
+}
 
-        i32_zero() -> int32x4_t { vdupq_n_s32(0) }
-        [unsafe] dot_i8(codes: *const i8, query: *const i16, sum: int32x4_t) -> int32x4_t {{
+impl ByteProducts for Neon {
+    type Sum = int32x4_t;
+
+    const STEP: usize = 8;
+    const CODE_STEP: usize = 8;
+
+    intrinsics! {
+        zero() -> int32x4_t { vdupq_n_s32(0) }
+        [unsafe] dot_i8_i8(a: *const i8, b: *const i8, sum: int32x4_t) -> int32x4_t {
+            vpadalq_s16(sum, vmull_s8(vld1_s8(a), vld1_s8(b)))
+        }
+        [unsafe] dot_i8_i16(codes: *const i8, query: *const i16, sum: int32x4_t) -> int32x4_t {{
             let codes = vmovl_s8(vld1_s8(codes));
             let query = vld1q_s16(query);
             let sum = vmlal_s16(sum, vget_low_s16(codes), vget_low_s16(query));
             vmlal_high_s16(sum, codes, query)
         }}
-        i32_sum(x: int32x4_t) -> i64 { vaddlvq_s32(x) }
+        total(x: int32x4_t) -> i64 { vaddlvq_s32(x) }
     }
+}
 
-    #[inline(always)]
-    fn prefetch(self, _at: *const u8) {
-        // The prefetch intrinsic of this architecture is not stable; hardware prefetchers do the job.
+impl BitCounts for Neon {
+    type Count = uint64x2_t;
+
+    const STEP: usize = 16;
+
+    intrinsics! {
+        zero() -> uint64x2_t { vdupq_n_u64(0) }
+        [unsafe] add_differing(a: *const u8, b: *const u8, count: uint64x2_t) -> uint64x2_t {{
+            let bytes = vcntq_u8(veorq_u8(vld1q_u8(a), vld1q_u8(b)));
+            vpadalq_u32(count, vpaddlq_u16(vpaddlq_u8(bytes)))
+        }}
+        total(x: uint64x2_t) -> u64 { vaddvq_u64(x) }
     }
 }

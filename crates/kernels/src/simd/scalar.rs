@@ -3,7 +3,8 @@
 //! Products and sums are rounded one by one (no fused multiply-add, which would be a slow library
 //! call on a CPU without it).
 
-use super::Simd;
+use super::{BitCounts, ByteProducts, Simd};
+use crate::narrow::{Bf16, F16};
 
 /// Needs no proof: plain Rust runs everywhere.
 #[derive(Clone, Copy)]
@@ -24,11 +25,9 @@ macro_rules! lanes {
 impl Simd for Scalar {
     type F32 = [f32; 4];
     type F64 = [f64; 2];
-    type I32 = [i32; 4];
 
     const F32_LANES: usize = 4;
     const F64_LANES: usize = 2;
-    const I8_STEP: usize = 4;
     const TILE_ROWS: usize = 4;
 
     #[inline(always)]
@@ -46,6 +45,48 @@ impl Simd for Scalar {
     unsafe fn f32_store(self, to: *mut f32, x: [f32; 4]) {
         // SAFETY: four elements are writable by the trait's contract.
         unsafe { to.cast::<[f32; 4]>().write_unaligned(x) }
+    }
+
+    #[inline(always)]
+    unsafe fn f32_load_f16(self, from: *const u8) -> [f32; 4] {
+        // SAFETY: four elements are readable by the trait's contract.
+        let bits = unsafe { from.cast::<[u16; 4]>().read_unaligned() };
+        lanes!(4, |i| F16::from_bits(bits[i]).to_f32())
+    }
+
+    #[inline(always)]
+    unsafe fn f32_store_f16(self, to: *mut u8, x: [f32; 4]) {
+        let bits: [u16; 4] = lanes!(4, |i| F16::from_f32(x[i]).to_bits());
+        // SAFETY: four elements are writable by the trait's contract.
+        unsafe { to.cast::<[u16; 4]>().write_unaligned(bits) }
+    }
+
+    #[inline(always)]
+    unsafe fn f32_load_bf16(self, from: *const u8) -> [f32; 4] {
+        // SAFETY: four elements are readable by the trait's contract.
+        let bits = unsafe { from.cast::<[u16; 4]>().read_unaligned() };
+        lanes!(4, |i| Bf16::from_bits(bits[i]).to_f32())
+    }
+
+    #[inline(always)]
+    unsafe fn f32_store_bf16(self, to: *mut u8, x: [f32; 4]) {
+        let bits: [u16; 4] = lanes!(4, |i| Bf16::from_f32(x[i]).to_bits());
+        // SAFETY: four elements are writable by the trait's contract.
+        unsafe { to.cast::<[u16; 4]>().write_unaligned(bits) }
+    }
+
+    #[inline(always)]
+    unsafe fn f32_load_i8(self, from: *const u8) -> [f32; 4] {
+        // SAFETY: four elements are readable by the trait's contract.
+        let bytes = unsafe { from.cast::<[i8; 4]>().read_unaligned() };
+        lanes!(4, |i| f32::from(bytes[i]))
+    }
+
+    #[inline(always)]
+    unsafe fn f32_store_i8(self, to: *mut u8, x: [f32; 4]) {
+        let bytes: [i8; 4] = lanes!(4, |i| x[i] as i8);
+        // SAFETY: four elements are writable by the trait's contract.
+        unsafe { to.cast::<[i8; 4]>().write_unaligned(bytes) }
     }
 
     #[inline(always)]
@@ -148,14 +189,29 @@ impl Simd for Scalar {
     fn f64_sum(self, x: [f64; 2]) -> f64 {
         x[0] + x[1]
     }
+}
+
+impl ByteProducts for Scalar {
+    type Sum = [i32; 4];
+
+    const STEP: usize = 4;
+    const CODE_STEP: usize = 4;
 
     #[inline(always)]
-    fn i32_zero(self) -> [i32; 4] {
+    fn zero(self) -> [i32; 4] {
         [0; 4]
     }
 
     #[inline(always)]
-    unsafe fn dot_i8(self, codes: *const i8, query: *const i16, sum: [i32; 4]) -> [i32; 4] {
+    unsafe fn dot_i8_i8(self, a: *const i8, b: *const i8, sum: [i32; 4]) -> [i32; 4] {
+        // SAFETY: four elements of each are readable by the trait's contract.
+        let (a, b) =
+            unsafe { (a.cast::<[i8; 4]>().read_unaligned(), b.cast::<[i8; 4]>().read_unaligned()) };
+        lanes!(4, |i| sum[i] + i32::from(a[i]) * i32::from(b[i]))
+    }
+
+    #[inline(always)]
+    unsafe fn dot_i8_i16(self, codes: *const i8, query: *const i16, sum: [i32; 4]) -> [i32; 4] {
         // SAFETY: four elements of each are readable by the trait's contract.
         let (codes, query) = unsafe {
             (codes.cast::<[i8; 4]>().read_unaligned(), query.cast::<[i16; 4]>().read_unaligned())
@@ -164,10 +220,31 @@ impl Simd for Scalar {
     }
 
     #[inline(always)]
-    fn i32_sum(self, x: [i32; 4]) -> i64 {
+    fn total(self, x: [i32; 4]) -> i64 {
         i64::from(x[0]) + i64::from(x[1]) + i64::from(x[2]) + i64::from(x[3])
+    }
+}
+
+impl BitCounts for Scalar {
+    type Count = u64;
+
+    const STEP: usize = 8;
+
+    #[inline(always)]
+    fn zero(self) -> u64 {
+        0
     }
 
     #[inline(always)]
-    fn prefetch(self, _at: *const u8) {}
+    unsafe fn add_differing(self, a: *const u8, b: *const u8, count: u64) -> u64 {
+        // SAFETY: eight bytes of each are readable by the trait's contract.
+        let (a, b) =
+            unsafe { (a.cast::<u64>().read_unaligned(), b.cast::<u64>().read_unaligned()) };
+        count + u64::from((a ^ b).count_ones())
+    }
+
+    #[inline(always)]
+    fn total(self, count: u64) -> u64 {
+        count
+    }
 }

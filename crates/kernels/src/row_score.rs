@@ -1,0 +1,357 @@
+//! Distances of a query to stored rows: one, several in order, or several picked by number.
+
+use std::marker::PhantomData;
+
+use crate::backend::Backend;
+use crate::byte_rows::ScoreByteRows;
+use crate::dispatch::Kernel;
+use crate::element::{BFloat16, Code, Element, ElementType, Float16, Float32, load_part};
+use crate::row_codec::scale_behind;
+use crate::simd::{Simd, prefetch};
+
+/// What a score is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Measure {
+    /// The dot product.
+    Dot,
+    /// The squared Euclidean distance.
+    SquaredL2,
+}
+
+/// Rows of one type and dimension at equal distances in memory.
+#[derive(Clone, Copy)]
+pub struct StoredRows<'a> {
+    element: ElementType,
+    row_bytes: usize,
+    stride: usize,
+    bytes: &'a [u8],
+}
+
+impl<'a> StoredRows<'a> {
+    /// Rows of `dimension` elements that start at `bytes[0]`, `bytes[stride]`, and so on; what lies
+    /// between the end of a row and the start of the next is not looked at.
+    ///
+    /// # Panics
+    /// `stride` is shorter than a row.
+    pub fn new(element: ElementType, dimension: usize, stride: usize, bytes: &'a [u8]) -> Self {
+        let row_bytes = element.row_bytes(dimension);
+        assert!(stride >= row_bytes, "a stride of {stride} for rows of {row_bytes} bytes");
+        StoredRows { element, row_bytes, stride, bytes }
+    }
+
+    /// The bytes of a row.
+    ///
+    /// # Panics
+    /// The row does not lie within the bytes.
+    #[inline(always)]
+    pub fn row(self, index: usize) -> &'a [u8] {
+        &self.bytes[index * self.stride..][..self.row_bytes]
+    }
+
+    /// Hints that a row will be read soon, all of it; any number is allowed.
+    #[inline(always)]
+    pub fn prefetch(self, index: usize) {
+        const LINE: usize = 64;
+        let start = self.bytes.as_ptr().wrapping_add(index.wrapping_mul(self.stride));
+        let mut at = 0;
+        while at < self.row_bytes {
+            prefetch(start.wrapping_add(at));
+            at += LINE;
+        }
+        // Where the row starts within a line, it ends in one more.
+        prefetch(start.wrapping_add(self.row_bytes.saturating_sub(1)));
+    }
+}
+
+/// Which rows are scored.
+#[derive(Clone, Copy)]
+pub(crate) enum Selection<'a> {
+    From(usize),
+    Listed(&'a [u32]),
+}
+
+impl Selection<'_> {
+    /// Listed rows can be anywhere, so memory is asked for those to come.
+    const AHEAD: usize = 2;
+
+    #[inline(always)]
+    pub(crate) fn row<'a>(&self, rows: StoredRows<'a>, n: usize) -> &'a [u8] {
+        match self {
+            Selection::From(first) => rows.row(first + n),
+            Selection::Listed(listed) => {
+                if let Some(&ahead) = listed.get(n + Self::AHEAD) {
+                    rows.prefetch(ahead as usize);
+                }
+                rows.row(listed[n] as usize)
+            }
+        }
+    }
+}
+
+/// A query, ready to be scored against stored rows of its type and dimension.
+#[derive(Clone, Copy)]
+pub struct RowScorer<'a> {
+    backend: Backend,
+    element: ElementType,
+    measure: Measure,
+    query: Query<'a>,
+}
+
+#[derive(Clone, Copy)]
+enum Query<'a> {
+    Floats(&'a [f32]),
+    Row(&'a [u8]),
+}
+
+impl Backend {
+    /// Scores of a query that is kept in `f32`: nothing is lost but what the stored rows lack.
+    #[inline]
+    pub fn row_scorer(
+        self,
+        element: ElementType,
+        measure: Measure,
+        query: &[f32],
+    ) -> RowScorer<'_> {
+        RowScorer { backend: self, element, measure, query: Query::Floats(query) }
+    }
+
+    /// Scores of a query that is a stored row itself. Of `Int8` rows the sums are exact integers,
+    /// and faster than with an `f32` query by far.
+    ///
+    /// # Panics
+    /// `query` has the length of no row.
+    #[inline]
+    pub fn row_scorer_of_row(
+        self,
+        element: ElementType,
+        measure: Measure,
+        query: &[u8],
+    ) -> RowScorer<'_> {
+        element.dimension(query.len());
+        RowScorer { backend: self, element, measure, query: Query::Row(query) }
+    }
+
+    /// The Euclidean norm of a stored row.
+    ///
+    /// # Panics
+    /// `row` has the length of no row.
+    pub fn row_norm(self, element: ElementType, row: &[u8]) -> f32 {
+        self.row_scorer_of_row(element, Measure::Dot, row).score(row).sqrt()
+    }
+}
+
+impl RowScorer<'_> {
+    /// The score of one row.
+    ///
+    /// # Panics
+    /// The row is not of the query's dimension.
+    #[inline]
+    pub fn score(&self, row: &[u8]) -> f32 {
+        let mut score = [0.0];
+        let row_bytes = row.len();
+        let rows = StoredRows { element: self.element, row_bytes, stride: row_bytes, bytes: row };
+        self.run(rows, Selection::From(0), &mut score);
+        score[0]
+    }
+
+    /// `out[n]` = score of row `first + n`.
+    ///
+    /// # Panics
+    /// The rows are not of the query's type and dimension, or end before `first + out.len()`.
+    pub fn score_from(&self, rows: StoredRows<'_>, first: usize, out: &mut [f32]) {
+        self.run(rows, Selection::From(first), out);
+    }
+
+    /// `out[n]` = score of row `listed[n]`, while the rows to come are fetched from memory.
+    ///
+    /// # Panics
+    /// The rows are not of the query's type and dimension, or one that is listed is not there, or
+    /// `listed` and `out` differ in length.
+    pub fn score_listed(&self, rows: StoredRows<'_>, listed: &[u32], out: &mut [f32]) {
+        assert_eq!(listed.len(), out.len(), "a score for every listed row");
+        self.run(rows, Selection::Listed(listed), out);
+    }
+
+    #[inline]
+    fn run(&self, rows: StoredRows<'_>, selection: Selection<'_>, out: &mut [f32]) {
+        assert_eq!(rows.element, self.element, "rows of the query's type");
+        let row_bytes = match self.query {
+            Query::Floats(query) => self.element.row_bytes(query.len()),
+            Query::Row(query) => query.len(),
+        };
+        assert_eq!(rows.row_bytes, row_bytes, "rows of the query's dimension");
+        let (backend, measure) = (self.backend, self.measure);
+        match (self.query, self.element) {
+            (Query::Floats(query), element) => {
+                // SAFETY: every float is four bytes without padding.
+                let query = unsafe {
+                    std::slice::from_raw_parts(query.as_ptr().cast(), size_of_val(query))
+                };
+                let job = Job { query, rows, selection, out };
+                match element {
+                    ElementType::Float32 => job.run::<Float32, Float32>(backend, measure),
+                    ElementType::Float16 => job.run::<Float32, Float16>(backend, measure),
+                    ElementType::BFloat16 => job.run::<Float32, BFloat16>(backend, measure),
+                    ElementType::Int8 => job.run::<Float32, Code>(backend, measure),
+                }
+            }
+            (Query::Row(query), ElementType::Int8) => {
+                backend.dispatch_bytes(ScoreByteRows { query, rows, selection, measure, out });
+            }
+            (Query::Row(query), element) => {
+                let job = Job { query, rows, selection, out };
+                match element {
+                    ElementType::Float16 => job.run::<Float16, Float16>(backend, measure),
+                    ElementType::BFloat16 => job.run::<BFloat16, BFloat16>(backend, measure),
+                    ElementType::Float32 | ElementType::Int8 => {
+                        job.run::<Float32, Float32>(backend, measure);
+                    }
+                }
+            }
+        }
+    }
+}
+
+/// A query of whole elements against rows.
+struct Job<'a> {
+    query: &'a [u8],
+    rows: StoredRows<'a>,
+    selection: Selection<'a>,
+    out: &'a mut [f32],
+}
+
+impl Job<'_> {
+    #[inline]
+    fn run<Q: Element, E: Element>(self, backend: Backend, measure: Measure) {
+        match measure {
+            Measure::Dot => backend.dispatch(ScoreRows::<Q, E, Dot>::new(self)),
+            Measure::SquaredL2 => backend.dispatch(ScoreRows::<Q, E, SquaredL2>::new(self)),
+        }
+    }
+}
+
+/// The term that a measure sums.
+trait Term {
+    /// Whether the scale of a row goes into every term, not into the sum.
+    const SCALES_TERMS: bool;
+
+    fn add<E: Element, S: Simd>(
+        simd: S,
+        query: S::F32,
+        x: S::F32,
+        minus_scale: S::F32,
+        sum: S::F32,
+    ) -> S::F32;
+}
+
+struct Dot;
+impl Term for Dot {
+    const SCALES_TERMS: bool = false;
+    #[inline(always)]
+    fn add<E: Element, S: Simd>(
+        simd: S,
+        query: S::F32,
+        x: S::F32,
+        _minus_scale: S::F32,
+        sum: S::F32,
+    ) -> S::F32 {
+        simd.f32_mul_add(query, x, sum)
+    }
+}
+
+struct SquaredL2;
+impl Term for SquaredL2 {
+    const SCALES_TERMS: bool = true;
+    #[inline(always)]
+    fn add<E: Element, S: Simd>(
+        simd: S,
+        query: S::F32,
+        x: S::F32,
+        minus_scale: S::F32,
+        sum: S::F32,
+    ) -> S::F32 {
+        let difference = E::difference(simd, query, x, minus_scale);
+        simd.f32_mul_add(difference, difference, sum)
+    }
+}
+
+struct ScoreRows<'a, Q, E, T> {
+    job: Job<'a>,
+    types: PhantomData<(Q, E, T)>,
+}
+
+impl<'a, Q, E, T> ScoreRows<'a, Q, E, T> {
+    fn new(job: Job<'a>) -> Self {
+        ScoreRows { job, types: PhantomData }
+    }
+}
+
+impl<Q: Element, E: Element, T: Term> Kernel for ScoreRows<'_, Q, E, T> {
+    type Output = ();
+    #[inline(always)]
+    fn run<S: Simd>(self, simd: S) {
+        let Job { query, rows, selection, out } = self.job;
+        let mut n = 0;
+        while n < out.len() {
+            let row = selection.row(rows, n);
+            // Codes alone are scaled, by what stands behind them.
+            let scale = if E::BYTES == 1 { scale_behind(row) } else { 1.0 };
+            let sum = sum_terms::<Q, E, T, S>(simd, query, row, -scale);
+            out[n] = if T::SCALES_TERMS { sum } else { scale * sum };
+            n += 1;
+        }
+    }
+}
+
+/// Independent sums: enough to hide the latency of a fused multiply-add.
+const CHAINS: usize = 4;
+
+/// Sums the terms of a query of `Q` and a row of `E`.
+#[inline(always)]
+fn sum_terms<Q: Element, E: Element, T: Term, S: Simd>(
+    simd: S,
+    query: &[u8],
+    row: &[u8],
+    minus_scale: f32,
+) -> f32 {
+    let length = query.len() / Q::BYTES;
+    assert!(row.len() >= length * E::BYTES, "rows of the query's dimension");
+    let (query, row) = (query.as_ptr(), row.as_ptr());
+    let minus_scale = simd.f32_splat(minus_scale);
+    let mut sums = [simd.f32_splat(0.0); CHAINS];
+    let mut at = 0;
+    while at + CHAINS * S::F32_LANES <= length {
+        let mut chain = 0;
+        while chain < CHAINS {
+            let from = at + chain * S::F32_LANES;
+            // SAFETY: from + F32_LANES <= length, the number of elements of both.
+            let (a, b) = unsafe {
+                (Q::load(simd, query.add(from * Q::BYTES)), E::load(simd, row.add(from * E::BYTES)))
+            };
+            sums[chain] = T::add::<E, S>(simd, a, b, minus_scale, sums[chain]);
+            chain += 1;
+        }
+        at += CHAINS * S::F32_LANES;
+    }
+    while at + S::F32_LANES <= length {
+        // SAFETY: at + F32_LANES <= length, the number of elements of both.
+        let (a, b) = unsafe {
+            (Q::load(simd, query.add(at * Q::BYTES)), E::load(simd, row.add(at * E::BYTES)))
+        };
+        sums[0] = T::add::<E, S>(simd, a, b, minus_scale, sums[0]);
+        at += S::F32_LANES;
+    }
+    if at < length {
+        // Zeros behind the ends add nothing to either measure.
+        // SAFETY: length - at elements are left of both, less than a vector.
+        let (a, b) = unsafe {
+            (
+                load_part::<Q, S>(simd, query.add(at * Q::BYTES), length - at),
+                load_part::<E, S>(simd, row.add(at * E::BYTES), length - at),
+            )
+        };
+        sums[1] = T::add::<E, S>(simd, a, b, minus_scale, sums[1]);
+    }
+    let low = simd.f32_add(sums[0], sums[1]);
+    simd.f32_sum(simd.f32_add(low, simd.f32_add(sums[2], sums[3])))
+}

@@ -1,0 +1,56 @@
+//! AVX-512 VNNI: four products of bytes, summed, in one instruction a lane.
+
+use core::arch::x86_64::*;
+
+use super::ByteProducts;
+
+/// Proof that the CPU has AVX-512 F, BW and VNNI.
+#[derive(Clone, Copy)]
+pub(crate) struct Avx512Vnni(());
+
+impl Avx512Vnni {
+    /// # Safety
+    /// The CPU must have AVX-512 F, BW and VNNI.
+    pub(crate) unsafe fn assume() -> Self {
+        Avx512Vnni(())
+    }
+}
+
+/// `VPDPBUSD` multiplies unsigned by signed bytes. Flipping the sign bit of a code adds 128 to it,
+/// so the sum comes out as `sum(a * b) + 128 * sum(b)`, and the last term is kept beside it.
+#[derive(Clone, Copy)]
+pub(crate) struct Sum {
+    shifted: __m512i,
+    shift: __m512i,
+}
+
+impl ByteProducts for Avx512Vnni {
+    type Sum = Sum;
+
+    const STEP: usize = 64;
+    const CODE_STEP: usize = 32;
+
+    intrinsics! {
+        zero() -> Sum { Sum { shifted: _mm512_setzero_si512(), shift: _mm512_setzero_si512() } }
+        [unsafe] dot_i8_i8(a: *const i8, b: *const i8, sum: Sum) -> Sum {{
+            let offset = _mm512_set1_epi8(i8::MIN);
+            let a = _mm512_xor_si512(_mm512_loadu_si512(a.cast()), offset);
+            let b = _mm512_loadu_si512(b.cast());
+            Sum {
+                shifted: _mm512_dpbusd_epi32(sum.shifted, a, b),
+                shift: _mm512_dpbusd_epi32(sum.shift, offset, b),
+            }
+        }}
+        [unsafe] dot_i8_i16(codes: *const i8, query: *const i16, sum: Sum) -> Sum {{
+            let codes = _mm512_cvtepi8_epi16(_mm256_loadu_si256(codes.cast()));
+            let query = _mm512_loadu_si512(query.cast());
+            Sum { shifted: _mm512_dpwssd_epi32(sum.shifted, codes, query), shift: sum.shift }
+        }}
+        total(x: Sum) -> i64 {{
+            let x = _mm512_sub_epi32(x.shifted, x.shift);
+            let low = _mm512_cvtepi32_epi64(_mm512_castsi512_si256(x));
+            let high = _mm512_cvtepi32_epi64(_mm512_extracti64x4_epi64::<1>(x));
+            _mm512_reduce_add_epi64(_mm512_add_epi64(low, high))
+        }}
+    }
+}
