@@ -187,7 +187,7 @@ impl RowScorer<'_> {
                 let query = unsafe {
                     std::slice::from_raw_parts(query.as_ptr().cast(), size_of_val(query))
                 };
-                let job = Job { query, rows, selection, out };
+                let mut job = Job { query, rows, selection, out };
                 match element {
                     ElementType::Float32 => job.run::<Float32, Float32>(backend, measure),
                     ElementType::Float16 => job.run::<Float32, Float16>(backend, measure),
@@ -199,7 +199,7 @@ impl RowScorer<'_> {
                 backend.dispatch_bytes(ScoreByteRows { query, rows, selection, measure, out });
             }
             (Query::Row(query), element) => {
-                let job = Job { query, rows, selection, out };
+                let mut job = Job { query, rows, selection, out };
                 match element {
                     ElementType::Float16 => job.run::<Float16, Float16>(backend, measure),
                     ElementType::BFloat16 => job.run::<BFloat16, BFloat16>(backend, measure),
@@ -222,7 +222,7 @@ struct Job<'a> {
 
 impl Job<'_> {
     #[inline]
-    fn run<Q: Element, E: Element>(self, backend: Backend, measure: Measure) {
+    fn run<Q: Element, E: Element>(&mut self, backend: Backend, measure: Measure) {
         match measure {
             Measure::Dot => backend.dispatch(ScoreRows::<Q, E, Dot>::new(self)),
             Measure::SquaredL2 => backend.dispatch(ScoreRows::<Q, E, SquaredL2>::new(self)),
@@ -275,22 +275,24 @@ impl Term for SquaredL2 {
     }
 }
 
-struct ScoreRows<'a, Q, E, T> {
-    job: Job<'a>,
+/// The job is passed by reference: to copy it for the call would cost as much as to score a row.
+struct ScoreRows<'j, 'a, Q, E, T> {
+    job: &'j mut Job<'a>,
     types: PhantomData<(Q, E, T)>,
 }
 
-impl<'a, Q, E, T> ScoreRows<'a, Q, E, T> {
-    fn new(job: Job<'a>) -> Self {
+impl<'j, 'a, Q, E, T> ScoreRows<'j, 'a, Q, E, T> {
+    #[inline(always)]
+    fn new(job: &'j mut Job<'a>) -> Self {
         ScoreRows { job, types: PhantomData }
     }
 }
 
-impl<Q: Element, E: Element, T: Term> Kernel for ScoreRows<'_, Q, E, T> {
+impl<Q: Element, E: Element, T: Term> Kernel for ScoreRows<'_, '_, Q, E, T> {
     type Output = ();
     #[inline(always)]
     fn run<S: Simd>(self, simd: S) {
-        let Job { query, rows, selection, out } = self.job;
+        let Job { query, rows, selection, ref mut out } = *self.job;
         let mut n = 0;
         while n < out.len() {
             let row = selection.row(rows, n);
