@@ -68,6 +68,13 @@ pub enum Error {
         source: io::Error,
     },
 
+    /// Somebody asked a long operation to stop.
+    #[error("writing {} was interrupted; nothing was changed", .path.display())]
+    Interrupted {
+        /// The file that was being written; what there was of it was removed.
+        path: PathBuf,
+    },
+
     /// There is no collection of this name.
     #[error("there is no collection named '{name}'")]
     NotFound {
@@ -142,6 +149,11 @@ pub enum Error {
 }
 
 impl Error {
+    /// Damage in a file.
+    pub(crate) fn corrupt(path: &Path, offset: u64, reason: impl Into<String>) -> Error {
+        Error::Corrupt { path: path.to_owned(), offset, reason: reason.into() }
+    }
+
     /// Turns an operating-system error into ours: `map_err(Error::io(path, "open"))`.
     pub(crate) fn io(path: &Path, doing: &'static str) -> impl FnOnce(io::Error) -> Error {
         let path = path.to_owned();

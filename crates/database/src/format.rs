@@ -9,6 +9,9 @@ pub const DATABASE_MAGIC: [u8; 8] = *b"RACDB\r\n\x1a";
 /// First bytes of every collection log.
 pub const LOG_MAGIC: [u8; 8] = *b"RACLOG\r\n";
 
+/// First bytes of every segment.
+pub const SEGMENT_MAGIC: [u8; 8] = *b"RACSEG\r\n";
+
 /// The format this build writes, and the newest that it reads.
 pub const FORMAT_VERSION: u32 = 1;
 
@@ -77,6 +80,43 @@ pub const MAX_DIMENSION: usize = 65_536;
 /// below that or it could never be read again.
 pub const MAX_METADATA_DEPTH: usize = 100;
 
+/// A segment is read and checked in blocks of this size, and its sections start at multiples of
+/// it. The first block is the header.
+pub const SEGMENT_BLOCK_BYTES: usize = 4096;
+
+/// Size of a segment's header before its table of sections.
+pub const SEGMENT_HEADER_FIXED_BYTES: usize = 56;
+
+/// Size of an entry in the table of sections.
+pub const SEGMENT_SECTION_ENTRY_BYTES: usize = 24;
+
+/// Vector type: IEEE 754 binary32.
+pub const VECTORS_FLOAT32: u8 = 1;
+
+/// Section: the vectors, row by row.
+pub const SECTION_VECTORS: u32 = 1;
+
+/// Section: one over each vector's length, for cosine.
+pub const SECTION_INVERSE_NORMS: u32 = 2;
+
+/// Section: the records, row by row.
+pub const SECTION_RECORDS: u32 = 3;
+
+/// Section: where each record starts.
+pub const SECTION_RECORD_OFFSETS: u32 = 4;
+
+/// Section: a hash table from ids to rows.
+pub const SECTION_ID_TABLE: u32 = 5;
+
+/// Section: the names of the sources that places speak of.
+pub const SECTION_SOURCES: u32 = 6;
+
+/// Section: a checksum for every block between the header and this section.
+pub const SECTION_CHECKSUMS: u32 = 7;
+
+/// The row of a slot of the id table that holds none.
+pub const ID_TABLE_EMPTY: u32 = u32::MAX;
+
 /// Longest collection name, in bytes.
 pub const MAX_NAME_BYTES: usize = 128;
 
@@ -94,6 +134,9 @@ pub const COLLECTIONS_FOLDER: &str = "collections";
 
 /// How a log's file name ends.
 pub const LOG_SUFFIX: &str = ".log";
+
+/// How a segment's file name ends.
+pub const SEGMENT_SUFFIX: &str = ".seg";
 
 /// How the name of a file that is still being written ends.
 pub const UNFINISHED_SUFFIX: &str = ".tmp";

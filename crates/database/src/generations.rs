@@ -9,7 +9,12 @@ use crate::format::{GENERATION_DIGITS, LOG_SUFFIX, UNFINISHED_SUFFIX};
 
 /// Where the log of a generation is.
 pub(crate) fn log_path(folder: &Path, generation: u64) -> PathBuf {
-    folder.join(format!("{generation:0GENERATION_DIGITS$}{LOG_SUFFIX}"))
+    numbered_path(folder, generation, LOG_SUFFIX)
+}
+
+/// Where the file of a number and a kind is.
+pub(crate) fn numbered_path(folder: &Path, number: u64, suffix: &str) -> PathBuf {
+    folder.join(format!("{number:0GENERATION_DIGITS$}{suffix}"))
 }
 
 /// The generation of a log's file name; `None` for any other file.

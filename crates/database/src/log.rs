@@ -10,7 +10,6 @@ use crate::error::{Error, Result};
 use crate::files::{read_exact_at, unfinished_path, write_all_at};
 use crate::format::{
     FORMAT_VERSION, FRAME_ALIGNMENT, LOG_HEADER_FIXED_BYTES, LOG_MAGIC, MAX_MODEL_TEXT_BYTES,
-    METRIC_COSINE, METRIC_DOT, METRIC_L2,
 };
 use crate::records::TextLocation;
 use crate::schema::{Metric, Model, Schema};
@@ -112,12 +111,8 @@ impl LogFile {
     }
 
     pub(crate) fn corrupt(&self, offset: u64, reason: impl Into<String>) -> Error {
-        corrupt(&self.path, offset, reason)
+        Error::corrupt(&self.path, offset, reason)
     }
-}
-
-fn corrupt(path: &Path, offset: u64, reason: impl Into<String>) -> Error {
-    Error::Corrupt { path: path.to_owned(), offset, reason: reason.into() }
 }
 
 struct Header {
@@ -131,11 +126,6 @@ fn encode_header(generation: u64, salt: u64, schema: &Schema) -> Vec<u8> {
     let (name, fingerprint) =
         schema.model.as_ref().map_or(("", ""), |model| (&model.name, &model.fingerprint));
     let bytes = header_bytes(name.len(), fingerprint.len());
-    let metric = match schema.metric {
-        Metric::Cosine => METRIC_COSINE,
-        Metric::Dot => METRIC_DOT,
-        Metric::L2 => METRIC_L2,
-    };
     let mut header = Vec::with_capacity(bytes);
     header.extend_from_slice(&LOG_MAGIC);
     header.extend_from_slice(&FORMAT_VERSION.to_le_bytes());
@@ -143,7 +133,7 @@ fn encode_header(generation: u64, salt: u64, schema: &Schema) -> Vec<u8> {
     header.extend_from_slice(&generation.to_le_bytes());
     header.extend_from_slice(&salt.to_le_bytes());
     header.extend_from_slice(&(schema.dimension as u32).to_le_bytes());
-    header.extend_from_slice(&[metric, u8::from(schema.model.is_some()), 0, 0]);
+    header.extend_from_slice(&[schema.metric.code(), u8::from(schema.model.is_some()), 0, 0]);
     header.extend_from_slice(&(name.len() as u32).to_le_bytes());
     header.extend_from_slice(&(fingerprint.len() as u32).to_le_bytes());
     header.extend_from_slice(name.as_bytes());
@@ -162,7 +152,7 @@ fn read_header(path: &Path, file: &File) -> Result<Header> {
     let mut fixed = [0; LOG_HEADER_FIXED_BYTES];
     read_exact_at(file, &mut fixed, 0).map_err(|error| read_error(path, 0, error))?;
     if fixed[..8] != LOG_MAGIC {
-        return Err(corrupt(path, 0, "this is not a collection log"));
+        return Err(Error::corrupt(path, 0, "this is not a collection log"));
     }
     let version = u32::from_le_bytes([fixed[8], fixed[9], fixed[10], fixed[11]]);
     if version > FORMAT_VERSION {
@@ -176,25 +166,25 @@ fn read_header(path: &Path, file: &File) -> Result<Header> {
     if !(header_bytes(0, 0)..=header_bytes(MAX_MODEL_TEXT_BYTES, MAX_MODEL_TEXT_BYTES))
         .contains(&bytes)
     {
-        return Err(corrupt(path, 12, "the header's length is impossible"));
+        return Err(Error::corrupt(path, 12, "the header's length is impossible"));
     }
     let mut header = vec![0; bytes];
     read_exact_at(file, &mut header, 0).map_err(|error| read_error(path, 0, error))?;
     let (content, checksum) = header.split_at(bytes - 4);
     if crc32fast::hash(content).to_le_bytes() != checksum {
-        return Err(corrupt(path, 0, "the header's checksum does not match"));
+        return Err(Error::corrupt(path, 0, "the header's checksum does not match"));
     }
     parse_header(content)
         .filter(|header| version == FORMAT_VERSION && header.schema.validate().is_ok())
         .ok_or_else(|| {
-            corrupt(path, 0, "the header's checksum matches but its content is impossible")
+            Error::corrupt(path, 0, "the header's checksum matches but its content is impossible")
         })
 }
 
 /// A file that ends too early was shortened behind our back.
 fn read_error(path: &Path, offset: u64, error: io::Error) -> Error {
     match error.kind() {
-        ErrorKind::UnexpectedEof => corrupt(path, offset, "the file ends too early"),
+        ErrorKind::UnexpectedEof => Error::corrupt(path, offset, "the file ends too early"),
         _ => Error::io(path, "read")(error),
     }
 }
@@ -216,12 +206,7 @@ fn parse_header(content: &[u8]) -> Option<Header> {
     let fingerprint = String::from_utf8(reader.take(fingerprint_bytes)?.to_vec()).ok()?;
     let schema = Schema {
         dimension,
-        metric: match metric {
-            METRIC_COSINE => Metric::Cosine,
-            METRIC_DOT => Metric::Dot,
-            METRIC_L2 => Metric::L2,
-            _ => return None,
-        },
+        metric: Metric::from_code(metric)?,
         model: match has_model {
             0 if name.is_empty() && fingerprint.is_empty() => None,
             1 => Some(Model { name, fingerprint }),

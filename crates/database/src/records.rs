@@ -13,22 +13,28 @@ const BLOCK_RECORDS: usize = 256;
 
 /// A record as it is kept in memory.
 #[derive(Clone, Debug, PartialEq)]
-pub(crate) struct StoredRecord {
-    pub(crate) id: Id,
-    pub(crate) metadata: Option<Arc<Value>>,
-    pub(crate) place: Option<Place>,
-    pub(crate) text: Option<TextLocation>,
-    /// What the record takes in the log, its vector included.
-    pub(crate) logged_bytes: u32,
+pub struct StoredRecord {
+    /// Its name.
+    pub id: Id,
+    /// Its metadata, always a JSON object.
+    pub metadata: Option<Arc<Value>>,
+    /// Where its text stands in its source.
+    pub place: Option<Place>,
+    /// Where its text stands in our file.
+    pub text: Option<TextLocation>,
+    /// What the record takes in its file, its vector included.
+    pub logged_bytes: u32,
 }
 
-/// Where a text stands in the log.
+/// Where a text stands in the log, or in a segment.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct TextLocation {
-    pub(crate) offset: u64,
-    pub(crate) length: u32,
+pub struct TextLocation {
+    /// From the file's start.
+    pub offset: u64,
+    /// Bytes.
+    pub length: u32,
     /// Checked again whenever the text is read: disks also rot after they were opened.
-    pub(crate) checksum: u32,
+    pub checksum: u32,
 }
 
 impl StoredRecord {

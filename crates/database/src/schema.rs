@@ -3,7 +3,7 @@
 use std::fmt;
 
 use crate::error::{Error, Result};
-use crate::format::{MAX_DIMENSION, MAX_MODEL_TEXT_BYTES};
+use crate::format::{MAX_DIMENSION, MAX_MODEL_TEXT_BYTES, METRIC_COSINE, METRIC_DOT, METRIC_L2};
 
 /// How two vectors are compared. Results always come best first.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -24,6 +24,20 @@ impl Metric {
             Metric::Dot => "dot",
             Metric::L2 => "l2",
         }
+    }
+
+    /// What stands for it on disk.
+    pub(crate) fn code(self) -> u8 {
+        match self {
+            Metric::Cosine => METRIC_COSINE,
+            Metric::Dot => METRIC_DOT,
+            Metric::L2 => METRIC_L2,
+        }
+    }
+
+    /// The metric of a code; `None` for a number that stands for nothing.
+    pub(crate) fn from_code(code: u8) -> Option<Self> {
+        [Metric::Cosine, Metric::Dot, Metric::L2].into_iter().find(|metric| metric.code() == code)
     }
 }
 

@@ -22,7 +22,7 @@ pub(crate) fn inverse_norm(vector: &[f32]) -> f32 {
 }
 
 /// A query, prepared to meet many rows.
-pub(crate) struct Query<'a> {
+pub struct Query<'a> {
     vector: &'a [f32],
     metric: Metric,
     inverse_norm: f32,
@@ -30,7 +30,8 @@ pub(crate) struct Query<'a> {
 }
 
 impl<'a> Query<'a> {
-    pub(crate) fn new(vector: &'a [f32], metric: Metric) -> Self {
+    /// A vector of finite numbers.
+    pub fn new(vector: &'a [f32], metric: Metric) -> Self {
         let inverse_norm = match metric {
             Metric::Cosine => inverse_norm(vector),
             Metric::Dot | Metric::L2 => 1.0,

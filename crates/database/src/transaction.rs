@@ -6,16 +6,14 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use serde_json::Value;
-
 use crate::bytes::{Reader, put_text};
 use crate::error::Result;
 use crate::format::{
-    DOCUMENT_REMOVED, DOCUMENT_SET, FRAME_HEADER_BYTES, FRAME_TRANSACTION, ID_INTEGER, ID_TEXT,
-    RECORD_HAS_METADATA, RECORD_HAS_PLACE, RECORD_HAS_TEXT, TRANSACTION_COUNTS_BYTES,
+    DOCUMENT_REMOVED, DOCUMENT_SET, FRAME_HEADER_BYTES, FRAME_TRANSACTION, TRANSACTION_COUNTS_BYTES,
 };
 use crate::frame::PreparedFrame;
 use crate::record::{Document, Id, Place, Transaction};
+use crate::record_encoding::{put_id, put_record, take_id, take_record};
 use crate::records::{StoredRecord, TextLocation};
 
 /// A transaction that is in a log, ready to be applied to memory.
@@ -66,28 +64,14 @@ pub(crate) fn encode(transaction: Transaction) -> Result<(PreparedFrame, Changes
         let text = texts.next().flatten();
         let metadata = metadata.next().flatten();
         let place = places.next().flatten();
-        let flags = if text.is_some() { RECORD_HAS_TEXT } else { 0 }
-            | if metadata.is_some() { RECORD_HAS_METADATA } else { 0 }
-            | if place.is_some() { RECORD_HAS_PLACE } else { 0 };
-        bytes.push(flags);
-        put_id(&mut bytes, &id)?;
-        if let Some(text) = &text {
-            put_text(&mut bytes, text)?;
-        }
-        let text = text.map(|text| TextLocation {
-            offset: (bytes.len() - text.len() - FRAME_HEADER_BYTES) as u64,
-            length: text.len() as u32,
-            checksum: crc32fast::hash(text.as_bytes()),
+        let place_and_number = place.as_ref().map(|place| (place, source_numbers[&place.source]));
+        let text_range =
+            put_record(&mut bytes, &id, text.as_deref(), metadata.as_ref(), place_and_number)?;
+        let text = text_range.map(|range| TextLocation {
+            offset: (range.start - FRAME_HEADER_BYTES) as u64,
+            length: range.len() as u32,
+            checksum: crc32fast::hash(&bytes[range]),
         });
-        if let Some(metadata) = &metadata {
-            put_text(&mut bytes, &metadata.to_string())?;
-        }
-        if let Some(place) = &place {
-            bytes.extend_from_slice(&source_numbers[&place.source].to_le_bytes());
-            for number in [place.start, place.end, place.line] {
-                bytes.extend_from_slice(&number.to_le_bytes());
-            }
-        }
         records.push(StoredRecord {
             id,
             metadata: metadata.map(Arc::new),
@@ -139,7 +123,7 @@ pub(crate) fn decode(payload: &[u8], dimension: usize) -> Option<Changes> {
     }
     let mut records = Vec::new();
     for _ in 0..record_count {
-        records.push(decode_record(&mut reader, &sources, dimension)?);
+        records.push(decode_record(&mut reader, payload, &sources, dimension)?);
     }
     let mut deletes = Vec::new();
     for _ in 0..delete_count {
@@ -158,47 +142,30 @@ pub(crate) fn decode(payload: &[u8], dimension: usize) -> Option<Changes> {
     (reader.remaining() == 0).then_some(Changes { deletes, records, vectors, documents })
 }
 
+/// Reads the next record of a payload.
 fn decode_record(
     reader: &mut Reader<'_>,
+    payload: &[u8],
     sources: &[Arc<str>],
     dimension: usize,
 ) -> Option<StoredRecord> {
     let start = reader.position();
-    let flags = reader.u8()?;
-    if flags & !(RECORD_HAS_TEXT | RECORD_HAS_METADATA | RECORD_HAS_PLACE) != 0 {
-        return None;
-    }
-    let id = take_id(reader)?;
-    let text = if flags & RECORD_HAS_TEXT == 0 {
-        None
-    } else {
-        let text = reader.text()?;
-        Some(TextLocation {
-            offset: (reader.position() - text.len()) as u64,
-            length: text.len() as u32,
-            checksum: crc32fast::hash(text.as_bytes()),
-        })
-    };
-    let metadata = if flags & RECORD_HAS_METADATA == 0 {
-        None
-    } else {
-        let value: Value = serde_json::from_str(reader.text()?).ok()?;
-        Some(Arc::new(value.is_object().then_some(value)?))
-    };
-    let place = if flags & RECORD_HAS_PLACE == 0 {
-        None
-    } else {
-        Some(Place {
-            source: sources.get(reader.u32()? as usize)?.clone(),
-            start: reader.u64()?,
-            end: reader.u64()?,
-            line: reader.u64()?,
-        })
+    let record = take_record(reader)?;
+    let text = match &record.text {
+        None => None,
+        Some(range) => {
+            let text = std::str::from_utf8(&payload[range.clone()]).ok()?;
+            Some(TextLocation {
+                offset: range.start as u64,
+                length: range.len() as u32,
+                checksum: crc32fast::hash(text.as_bytes()),
+            })
+        }
     };
     Some(StoredRecord {
-        id,
-        metadata,
-        place,
+        metadata: record.metadata()?,
+        place: record.place(|number| sources.get(number as usize).cloned().ok_or(())).ok()?,
+        id: record.id,
         text,
         logged_bytes: logged_bytes(reader.position() - start, dimension),
     })
@@ -220,28 +187,6 @@ fn number_sources(places: &[Option<Place>]) -> (Vec<Arc<str>>, HashMap<Arc<str>,
         }
     }
     (sources, numbers)
-}
-
-fn put_id(bytes: &mut Vec<u8>, id: &Id) -> Result<()> {
-    match id {
-        Id::Int(number) => {
-            bytes.push(ID_INTEGER);
-            bytes.extend_from_slice(&number.to_le_bytes());
-        }
-        Id::Str(text) => {
-            bytes.push(ID_TEXT);
-            put_text(bytes, text)?;
-        }
-    }
-    Ok(())
-}
-
-fn take_id(reader: &mut Reader<'_>) -> Option<Id> {
-    match reader.u8()? {
-        ID_INTEGER => reader.i64().map(Id::Int),
-        ID_TEXT => reader.text().map(Id::from),
-        _ => None,
-    }
 }
 
 #[cfg(test)]

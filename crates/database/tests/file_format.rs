@@ -114,6 +114,45 @@ fn the_tables_agree_with_the_constants() {
     assert!(text.contains(&format!("more than {} MiB", defaults.compaction_slack >> 20)));
 }
 
+#[test]
+fn the_tables_of_segments_agree_with_the_constants() {
+    let text = document();
+    let block = SEGMENT_BLOCK_BYTES;
+    let header = table(&text, "Segment header", 0);
+    assert_eq!(end_of(&header), SEGMENT_HEADER_FIXED_BYTES);
+    assert!(header[0][2].contains(&hexadecimal(&SEGMENT_MAGIC)));
+    assert_eq!(header[1][2], format!("format version: {FORMAT_VERSION}"));
+    assert!(header[6][2].ends_with(&format!("at most {}", ID_TABLE_EMPTY - 1)));
+    let types = format!("type of the vectors: {VECTORS_FLOAT32} IEEE 754 binary32");
+    assert_eq!(header[9][2], types);
+    let entry = SEGMENT_SECTION_ENTRY_BYTES;
+    assert_eq!(header[11][..2], [SEGMENT_HEADER_FIXED_BYTES.to_string(), format!("{entry} x S")]);
+    assert!(header[11][2].starts_with(&format!("the sections, {entry} bytes each")));
+    assert_eq!(header[13][..2], [(block - 4).to_string(), "4".to_owned()]);
+    assert!(header[13][2].ends_with(&format!("bytes 0 to {}", block - 5)));
+    assert!(text.contains(&format!("a row of blocks of {block} bytes")));
+    assert!(text.contains(&format!("starts at a multiple of {block}")));
+    assert!(text.contains(&format!(
+        "blocks between the header and this section, {} of them",
+        block / 4 - 1
+    )));
+    assert!(text.contains(&format!("`NUMBER{SEGMENT_SUFFIX}`")));
+    assert!(text.contains(&format!("(4 bytes; {ID_TABLE_EMPTY} if the slot")));
+
+    let sections = table(&text, "Sections", 0);
+    let kinds: Vec<u32> = sections.iter().map(|row| row[0].parse().unwrap()).collect();
+    let constants = [
+        SECTION_VECTORS,
+        SECTION_INVERSE_NORMS,
+        SECTION_RECORDS,
+        SECTION_RECORD_OFFSETS,
+        SECTION_ID_TABLE,
+        SECTION_SOURCES,
+        SECTION_CHECKSUMS,
+    ];
+    assert_eq!(kinds, constants);
+}
+
 /// Reads the bytes as the document describes them, sharing no code with the crate.
 struct Bytes<'a>(&'a [u8]);
 

@@ -73,6 +73,7 @@ impl IntoPyErr for database::Error {
             Error::InvalidName { .. } | Error::InvalidArgument(_) => Kind::Argument,
             Error::NonFinite { .. } => Kind::NonFinite,
             Error::SchemaMismatch { .. } => Kind::Schema,
+            Error::Interrupted { .. } => return PyKeyboardInterrupt::new_err(self.to_string()),
         };
         kind.error(self.to_string())
     }

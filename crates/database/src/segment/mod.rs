@@ -1,0 +1,359 @@
+//! Immutable segments: rows of a collection in one file, searched and read where they lie.
+//!
+//! A segment is written once, by [`write()`], and mapped into memory by [`Segment::open`], which
+//! reads nothing but the first block. Whatever is read later is compared with its checksum first:
+//! blocks when they are touched for the first time, records every time. So damage is found where
+//! it is met, and is an [`Error::Corrupt`] that names the file and the offset; no byte of a file
+//! can make a call panic, hang, or read outside of the mapping.
+//!
+//! `docs/file-format.md` has the bytes.
+
+mod blocks;
+mod header;
+mod id_table;
+mod section_writer;
+#[cfg(test)]
+mod tests;
+mod verify;
+mod write;
+
+use std::borrow::Cow;
+use std::fs::File;
+use std::ops::Range;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use serde_json::Value;
+
+use self::blocks::Blocks;
+use self::header::Header;
+pub use self::write::{Progress, write};
+use crate::bytes::Reader;
+use crate::error::{Error, Result};
+use crate::format::{
+    SECTION_CHECKSUMS, SECTION_ID_TABLE, SECTION_INVERSE_NORMS, SECTION_RECORD_OFFSETS,
+    SECTION_RECORDS, SECTION_SOURCES, SECTION_VECTORS,
+};
+use crate::mapping::Mapping;
+use crate::record::{Id, Place};
+use crate::record_encoding::{EncodedRecord, take_record};
+use crate::records::{StoredRecord, TextLocation};
+use crate::schema::{Metric, Schema};
+use crate::score::Query;
+
+/// What a segment is made from: rows, numbered from 0, each with a vector and a record. The same
+/// row always gives the same answer.
+pub trait SegmentSource: Sync {
+    /// How many rows there are; fewer than 2^32 - 1.
+    fn rows(&self) -> u32;
+
+    /// Fills `out`, which is as long as the collection's dimension, with a row's vector.
+    ///
+    /// # Errors
+    /// Any: the segment is not written then.
+    fn copy_vector(&self, row: u32, out: &mut [f32]) -> Result<()>;
+
+    /// A row's record. No two rows have the same id.
+    ///
+    /// # Errors
+    /// Any: the segment is not written then.
+    fn record(&self, row: u32) -> Result<SegmentRecord>;
+}
+
+/// A record without its vector.
+#[derive(Clone, Debug, PartialEq)]
+pub struct SegmentRecord {
+    /// Its name.
+    pub id: Id,
+    /// Its text.
+    pub text: Option<String>,
+    /// Its metadata, always a JSON object.
+    pub metadata: Option<Arc<Value>>,
+    /// Where its text stands.
+    pub place: Option<Place>,
+}
+
+/// An open segment. Stays readable after its file was removed.
+pub struct Segment {
+    blocks: Blocks,
+    header: Header,
+    vectors: Range<u64>,
+    /// Empty for the metrics that need none.
+    inverse_norms: Range<u64>,
+    records: Range<u64>,
+    record_offsets: Range<u64>,
+    id_table: Range<u64>,
+    sources: Range<u64>,
+}
+
+impl Segment {
+    /// Maps a segment. Reads and checks its header; the rest is checked when it is touched.
+    ///
+    /// # Errors
+    /// `Corrupt` where the file is not a whole segment of this number and for this schema,
+    /// `Version` where a newer release wrote it, `Io` where it cannot be opened.
+    pub fn open(path: &Path, number: u64, schema: &Schema) -> Result<Self> {
+        let mapping = File::open(path)
+            .and_then(|file| Mapping::new(&file))
+            .map_err(Error::io(path, "open"))?;
+        let header = Header::read(path, mapping.bytes(), number, schema)?;
+        // The header was found to have every section that a segment of this kind needs.
+        let section = |kind| header.section(kind).unwrap_or_default();
+        // Reading ahead helps who goes over the vectors. A look-up touches a few bytes here and
+        // there, and would throw out of memory what it reads around them.
+        let vectors = section(SECTION_VECTORS);
+        mapping.advise_random(vectors.end as usize..mapping.bytes().len());
+        Ok(Self {
+            blocks: Blocks::new(path, mapping, header.salt, section(SECTION_CHECKSUMS)),
+            vectors,
+            inverse_norms: section(SECTION_INVERSE_NORMS),
+            records: section(SECTION_RECORDS),
+            record_offsets: section(SECTION_RECORD_OFFSETS),
+            id_table: section(SECTION_ID_TABLE),
+            sources: section(SECTION_SOURCES),
+            header,
+        })
+    }
+
+    /// The file.
+    pub fn path(&self) -> &Path {
+        self.blocks.path()
+    }
+
+    /// The segment's number, as in the name of its file.
+    pub fn number(&self) -> u64 {
+        self.header.number
+    }
+
+    /// How many rows there are.
+    pub fn rows(&self) -> u32 {
+        self.header.rows
+    }
+
+    /// The length of the file.
+    pub fn file_bytes(&self) -> u64 {
+        self.blocks.mapping().bytes().len() as u64
+    }
+
+    /// The row of an id.
+    ///
+    /// # Errors
+    /// `Corrupt` where a byte on the way to it is damaged; `InvalidArgument` for an id longer than
+    /// any that can be stored.
+    pub fn find(&self, id: &Id) -> Result<Option<u32>> {
+        let slots = (self.id_table.end - self.id_table.start) / 8;
+        id_table::find(
+            id_table::hash(id, self.header.salt)?,
+            slots,
+            |slot| self.blocks.read_u64(self.id_table.start + slot * 8),
+            |row| Ok(self.encoded(row)?.record.id == *id),
+        )
+    }
+
+    /// A row's id.
+    ///
+    /// # Errors
+    /// `Corrupt` where it is damaged; `InvalidArgument` where there is no such row.
+    pub fn id(&self, row: u32) -> Result<Id> {
+        Ok(self.encoded(row)?.record.id)
+    }
+
+    /// A row's record, with its text.
+    ///
+    /// # Errors
+    /// `Corrupt` where it is damaged; `InvalidArgument` where there is no such row.
+    pub fn record(&self, row: u32) -> Result<SegmentRecord> {
+        let stored = self.stored(row)?;
+        Ok(SegmentRecord {
+            text: stored.text.map(|location| self.text(location)).transpose()?,
+            id: stored.id,
+            metadata: stored.metadata,
+            place: stored.place,
+        })
+    }
+
+    /// A row's record without its text, which is not read: it says where the text stands, for
+    /// [`Segment::text`].
+    ///
+    /// # Errors
+    /// `Corrupt` where it is damaged; `InvalidArgument` where there is no such row.
+    pub fn stored(&self, row: u32) -> Result<StoredRecord> {
+        let Encoded { record, offset, length, text } = self.encoded(row)?;
+        let metadata = record.metadata().ok_or_else(|| {
+            self.blocks.corrupt(offset, "a record's metadata are not a JSON object")
+        })?;
+        let bytes = length + self.header.dimension as u64 * 4;
+        Ok(StoredRecord {
+            metadata,
+            place: record.place(|number| self.source(number))?,
+            text,
+            id: record.id,
+            logged_bytes: u32::try_from(bytes).unwrap_or(u32::MAX),
+        })
+    }
+
+    /// The text that a record of this segment speaks of.
+    ///
+    /// # Errors
+    /// `Corrupt` where it is damaged.
+    pub fn text(&self, location: TextLocation) -> Result<String> {
+        let TextLocation { offset, length, checksum } = location;
+        let end = offset.saturating_add(u64::from(length));
+        let bytes = self.blocks.read_unchecked(offset..end)?;
+        if crc32fast::hash(bytes) != checksum {
+            return Err(self.blocks.corrupt(offset, "a record's text changed on the medium"));
+        }
+        let text = std::str::from_utf8(bytes)
+            .map_err(|_| self.blocks.corrupt(offset, "a record's text is not UTF-8"))?;
+        Ok(text.to_owned())
+    }
+
+    /// Fills `out`, which is as long as the dimension, with a row's vector.
+    ///
+    /// # Errors
+    /// `Corrupt` where it is damaged; `InvalidArgument` where there is no such row.
+    ///
+    /// # Panics
+    /// `out` has another length.
+    pub fn vector(&self, row: u32, out: &mut [f32]) -> Result<()> {
+        self.check_row(row)?;
+        out.copy_from_slice(&self.vectors(row..row + 1)?);
+        Ok(())
+    }
+
+    /// Scores consecutive rows, one into each of `scores`, without copying them. Larger is better;
+    /// no score is NaN.
+    ///
+    /// # Errors
+    /// `Corrupt` where a vector is damaged; `InvalidArgument` where there are no such rows.
+    ///
+    /// # Panics
+    /// There are more rows than scores, or fewer.
+    pub fn score_rows(
+        &self,
+        query: &Query<'_>,
+        rows: Range<u32>,
+        scores: &mut [f32],
+    ) -> Result<()> {
+        assert_eq!(rows.len(), scores.len(), "one score a row");
+        if let Some(last) = rows.clone().last() {
+            self.check_row(last)?;
+        }
+        let inverse_norms = match self.header.metric {
+            Metric::Cosine => {
+                let start = self.inverse_norms.start;
+                let range = start + u64::from(rows.start) * 4..start + u64::from(rows.end) * 4;
+                floats(self.blocks.read(range)?)
+            }
+            Metric::Dot | Metric::L2 => Cow::default(),
+        };
+        query.score_rows(&self.vectors(rows)?, &inverse_norms, scores);
+        Ok(())
+    }
+
+    /// Starts to read the vectors and records of rows that are about to be read in order, and
+    /// returns at once. Rows that do not exist are passed over.
+    pub fn prefetch(&self, rows: Range<u32>) {
+        let rows = rows.start.min(self.header.rows)..rows.end.min(self.header.rows);
+        let row_bytes = self.header.dimension as u64 * 4;
+        let vectors = [rows.start, rows.end]
+            .map(|row| (self.vectors.start + u64::from(row) * row_bytes) as usize);
+        self.blocks.mapping().will_need(vectors[0]..vectors[1]);
+        let offset_of = |row: u32| {
+            let offset = self.blocks.read_u64(self.record_offsets.start + u64::from(row) * 8);
+            // Whoever reads the row is told of the damage.
+            offset.map_or(0, |offset| self.records.start.saturating_add(offset) as usize)
+        };
+        self.blocks.mapping().will_need(offset_of(rows.start)..offset_of(rows.end));
+    }
+
+    fn check_row(&self, row: u32) -> Result<()> {
+        if row < self.header.rows {
+            return Ok(());
+        }
+        let (path, rows) = (self.path().display(), self.header.rows);
+        Err(Error::InvalidArgument(format!("{path} has {rows} rows, but no row {row}")))
+    }
+
+    /// The vectors of rows that exist.
+    fn vectors(&self, rows: Range<u32>) -> Result<Cow<'_, [f32]>> {
+        let row_bytes = self.header.dimension as u64 * 4;
+        let offset_of = |row: u32| self.vectors.start + u64::from(row) * row_bytes;
+        Ok(floats(self.blocks.read(offset_of(rows.start)..offset_of(rows.end))?))
+    }
+
+    /// A row's record, checked, its text apart.
+    fn encoded(&self, row: u32) -> Result<Encoded<'_>> {
+        self.check_row(row)?;
+        let place = self.record_offsets.start + u64::from(row) * 8;
+        let (start, end) = (self.blocks.read_u64(place)?, self.blocks.read_u64(place + 8)?);
+        if start > end || end > self.records.end - self.records.start {
+            return Err(self.blocks.corrupt(place, "a record's offset is impossible"));
+        }
+        let offset = self.records.start + start;
+        let bytes = self.blocks.read_unchecked(offset..self.records.start + end)?;
+        let damaged = || self.blocks.corrupt(offset, "a record changed on the medium");
+
+        let mut reader = Reader::new(bytes);
+        let checksum = reader.u32().ok_or_else(damaged)?;
+        let content = &bytes[reader.position()..];
+        let record = take_record(&mut reader).ok_or_else(damaged)?;
+        let (found, text) = match &record.text {
+            None => (self.blocks.checksum().of(&[content]), None),
+            Some(text) => {
+                let location = TextLocation {
+                    offset: offset + text.start as u64,
+                    length: text.len() as u32,
+                    checksum: reader.u32().ok_or_else(damaged)?,
+                };
+                let around = [&bytes[4..text.start], &bytes[text.end..]];
+                (self.blocks.checksum().of(&around), Some(location))
+            }
+        };
+        if found != checksum || reader.remaining() != 0 {
+            return Err(damaged());
+        }
+        Ok(Encoded { record, offset, length: end - start, text })
+    }
+
+    /// The name of a source.
+    fn source(&self, number: u32) -> Result<Arc<str>> {
+        let Range { start, end } = self.sources;
+        let count = self.blocks.read_u64(start)?;
+        let impossible = |offset| self.blocks.corrupt(offset, "a source is impossible");
+        let names = count
+            .checked_mul(8)
+            .and_then(|bytes| (start + 16).checked_add(bytes))
+            .filter(|names| u64::from(number) < count && *names <= end)
+            .ok_or_else(|| impossible(start))?;
+        let place = start + 8 + u64::from(number) * 8;
+        let (from, to) = (self.blocks.read_u64(place)?, self.blocks.read_u64(place + 8)?);
+        if from > to || to > end - names {
+            return Err(impossible(place));
+        }
+        let name = std::str::from_utf8(self.blocks.read(names + from..names + to)?);
+        name.map(Arc::from).map_err(|_| impossible(names + from))
+    }
+}
+
+/// A record as it stands in the file.
+struct Encoded<'a> {
+    record: EncodedRecord<'a>,
+    /// Where it starts in the file.
+    offset: u64,
+    length: u64,
+    text: Option<TextLocation>,
+}
+
+/// Numbers as they lie in the file, or a copy where this machine has another byte order.
+fn floats(bytes: &[u8]) -> Cow<'_, [f32]> {
+    match bytemuck::try_cast_slice(bytes) {
+        Ok(numbers) if cfg!(target_endian = "little") => Cow::Borrowed(numbers),
+        _ => bytes.as_chunks::<4>().0.iter().map(|bytes| f32::from_le_bytes(*bytes)).collect(),
+    }
+}
+
+/// Where the segment of a number is.
+pub fn segment_path(folder: &Path, number: u64) -> PathBuf {
+    crate::generations::numbered_path(folder, number, crate::format::SEGMENT_SUFFIX)
+}
