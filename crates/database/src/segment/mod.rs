@@ -130,6 +130,11 @@ impl Segment {
         self.header.rows
     }
 
+    /// Numbers in a vector.
+    pub fn dimension(&self) -> usize {
+        self.header.dimension
+    }
+
     /// The length of the file.
     pub fn file_bytes(&self) -> u64 {
         self.blocks.mapping().bytes().len() as u64

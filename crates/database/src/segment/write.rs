@@ -20,8 +20,8 @@ use crate::record_encoding::put_record;
 use crate::schema::{Metric, Schema};
 use crate::score;
 
-/// Told how much of how much is done; breaks to stop the writing.
-pub type Progress<'a> = dyn Fn(u64, u64) -> ControlFlow<()> + 'a;
+/// Told how much of how much is done, from any thread; breaks to stop the writing.
+pub type Progress<'a> = dyn Fn(u64, u64) -> ControlFlow<()> + Sync + 'a;
 
 /// Steps between two calls of a `Progress`.
 const PROGRESS_STEPS: u64 = 1024;
