@@ -10,7 +10,7 @@ use rayon::prelude::*;
 use crate::config::{Config, Pooling};
 use crate::error::{Error, Result};
 use crate::scheduler::Workload;
-use crate::tokenizer::Tokenizer;
+use crate::tokenizer::LimitedTokenizer;
 use crate::transformer::{Transformer, Workspace};
 
 /// Tokens that one thread runs through the network at a time. Enough rows to read each packed
@@ -29,7 +29,7 @@ const PACKS_A_REPORT: usize = 16;
 pub struct Encoder {
     folder: PathBuf,
     fingerprint: String,
-    tokenizer: Tokenizer,
+    tokenizer: LimitedTokenizer,
     transformer: Transformer,
     /// Buffers of threads that are done, for the next ones.
     workspaces: Mutex<Vec<Workspace>>,
@@ -45,7 +45,7 @@ impl Encoder {
     pub fn load(folder: &Path) -> Result<Encoder> {
         let config = Config::read(folder)?;
         let tokenizer_path = folder.join("tokenizer.json");
-        let tokenizer = Tokenizer::read(&tokenizer_path, config.max_tokens)?;
+        let tokenizer = LimitedTokenizer::read(&tokenizer_path, config.max_tokens)?;
         if tokenizer.vocabulary() > config.vocabulary {
             return Err(Error::Malformed {
                 path: tokenizer_path,

@@ -43,6 +43,9 @@ pub enum Error {
         /// What it said.
         reason: String,
     },
+    /// The caller's limits for tokens make no sense.
+    #[error("{0}")]
+    Limit(String),
     /// The caller's progress function asked to stop.
     #[error("encoding was interrupted after {done} of {total} texts")]
     Interrupted {

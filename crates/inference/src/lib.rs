@@ -1,6 +1,6 @@
 //! Text to vectors: tokenization and a token-packed transformer encoder.
 //!
-//! [`Encoder`] is the way in. A call tokenizes its texts (`tokenizer`), lines their tokens up
+//! [`Encoder`] is the way in, [`Tokenizer`] its first step alone. A call tokenizes its texts (`tokenizer`), lines their tokens up
 //! without padding in packs of a few hundred, and runs each pack on one thread through the network
 //! (`transformer`, `attention`) whose weights were read (`weights`) and packed at load. `config`
 //! knows what the files of a model folder mean. Concurrent calls share their packs through a
@@ -17,3 +17,4 @@ mod weights;
 
 pub use encoder::Encoder;
 pub use error::{Error, Result};
+pub use tokenizer::{EncodeOptions, OffsetUnit, TokenBatch, Tokenizer, Tokens};
