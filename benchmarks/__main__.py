@@ -13,7 +13,7 @@ from typing import Any
 from benchmarks.machine import describe, load_average
 from benchmarks.processes import in_fresh_process, pinned
 from benchmarks.results import Outcome, report
-from benchmarks.subjects import headline, load_definitions, run
+from benchmarks.subjects import headline, load_definitions, named, run
 
 RESULTS = Path(__file__).resolve().parent / "results"
 # With a load of one thread before the start, a contender on all cores does not get them.
@@ -26,9 +26,10 @@ def main() -> int:
     arguments = _arguments(list(definitions))
     if arguments.list:
         for subject in definitions:
-            print(f"{subject:16} {headline(subject)}")
+            print(f"{subject:18} {headline(subject)}")
         return 0
-    subjects = arguments.subjects or list(definitions)
+    asked = arguments.subjects or list(definitions)
+    subjects = [one for name in asked for one in named(name, definitions)]
     machine = in_fresh_process(describe, environment=pinned(threads))
     if os.getloadavg()[0] >= BUSY:
         machine["caution"] = "other work was running: ratios are blurred, absolute figures too slow"
@@ -41,6 +42,8 @@ def main() -> int:
         definition = definitions[subject]
         if arguments.rounds:
             definition |= {"rounds": arguments.rounds}
+        if arguments.contenders and "contenders" in definition:
+            definition |= {"contenders": arguments.contenders.split(",")}
         outcomes[subject] = run(subject, definition, threads, quick=arguments.quick)
         machine["load after"] = load_average()
         # After each subject, so that a run that is stopped leaves what it found.
@@ -61,10 +64,13 @@ def _arguments(subjects: list[str]) -> argparse.Namespace:
         "--rounds", type=_at_least_one, help="rounds instead of the definition's: a faster run"
     )
     parser.add_argument(
+        "--contenders", metavar="A,B", help="only these, in subjects that have a choice of them"
+    )
+    parser.add_argument(
         "--output", type=Path, default=RESULTS, help="folder for the report (default: %(default)s)"
     )
     arguments = parser.parse_args()
-    unknown = [subject for subject in arguments.subjects if subject not in subjects]
+    unknown = [name for name in arguments.subjects if not named(name, subjects)]
     if unknown:
         parser.error(f"no subject {', '.join(unknown)}; there are {', '.join(subjects)}")
     return arguments

@@ -37,7 +37,7 @@ def gaussian_vectors(rows: int, queries: int, dimension: int) -> VectorSet:
     """Directions at random: no structure that a search could profit from."""
     random = np.random.default_rng(SEED)
     made = random.standard_normal((rows + queries, dimension), dtype=np.float32)
-    made = _unit(made)
+    made = unit(made)
     return VectorSet(made[:rows], made[rows:], f"{rows:,} Gaussian unit vectors")
 
 
@@ -54,13 +54,13 @@ def sentence_vectors(
         raise ValueError(f"the real vectors have dimension {real.shape[1]}, not {dimension}")
     random = np.random.default_rng(SEED)
     missing = rows - len(real)
-    noise = _unit(random.standard_normal((missing, dimension), dtype=np.float32))
+    noise = unit(random.standard_normal((missing, dimension), dtype=np.float32))
     extension = real[random.integers(0, len(real), missing)] + np.float32(perturbation) * noise
     description = (
         f"{len(real):,} real sentence embeddings and {missing:,} copies of them moved by "
         f"{perturbation:g} in a random direction, all of unit length; real queries"
     )
-    return VectorSet(_unit(np.vstack([real, extension])), _unit(asked), description)
+    return VectorSet(unit(np.vstack([real, extension])), unit(asked), description)
 
 
 def short_texts(count: int) -> tuple[list[str], str]:
@@ -97,5 +97,6 @@ def _made_texts(count: int, sentences: int) -> list[str]:
     ]
 
 
-def _unit(vectors: FloatArray) -> FloatArray:
+def unit(vectors: FloatArray) -> FloatArray:
+    """Rows scaled to length one."""
     return vectors / np.linalg.norm(vectors, axis=1, keepdims=True)

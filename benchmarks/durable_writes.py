@@ -188,7 +188,7 @@ def _openings(path: Path, vectors: FloatArray, openings: int) -> Table:
 def opening(path: Path, query: FloatArray, cached: bool) -> Opening:
     """Open a collection in this process and search it twice."""
     if not cached:
-        _drop_from_cache(path)
+        drop_from_cache(path)
     before = resident_bytes()
     start = time.perf_counter()
     with rac.open(path) as database:
@@ -207,17 +207,3 @@ def opening(path: Path, query: FloatArray, cached: bool) -> Opening:
             resident_bytes(),
             peak_resident_bytes(),
         )
-
-
-def _drop_from_cache(path: Path) -> None:
-    """Ask the system to forget the files' pages; it does where it knows how and they are clean."""
-    if not hasattr(os, "posix_fadvise"):
-        return
-    for file in path.rglob("*"):
-        if file.is_file():
-            descriptor = os.open(file, os.O_RDONLY)
-            try:
-                os.fsync(descriptor)
-                os.posix_fadvise(descriptor, 0, 0, os.POSIX_FADV_DONTNEED)
-            finally:
-                os.close(descriptor)

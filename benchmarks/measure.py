@@ -2,7 +2,7 @@
 
 import gc
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from statistics import median
 
@@ -18,6 +18,12 @@ class Ratio:
     median: float
     lowest: float
     highest: float
+
+    @classmethod
+    def of(cls, values: Sequence[float], others: Sequence[float]) -> "Ratio":
+        """How many times the others the values are, compared within each round."""
+        ratios = [value / other for value, other in zip(values, others, strict=True)]
+        return cls(median(ratios), min(ratios), max(ratios))
 
     def __str__(self) -> str:
         return f"{self.median:.2f} ({self.lowest:.2f}-{self.highest:.2f})"
@@ -38,9 +44,7 @@ class Timings:
         The two ran within the same second of a round, so what slows the machine for longer than
         that cancels out.
         """
-        pairs = zip(self.seconds[over], self.seconds[contender], strict=True)
-        ratios = [slow / fast for slow, fast in pairs]
-        return Ratio(median(ratios), min(ratios), max(ratios))
+        return Ratio.of(self.seconds[over], self.seconds[contender])
 
 
 def interleave(contenders: Mapping[str, Callable[[], object]], rounds: int) -> Timings:

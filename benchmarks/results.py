@@ -27,10 +27,15 @@ class Goal:
     wanted: float
     seen: float
     spread: str = ""
+    at_most: bool = False
 
     @property
     def met(self) -> bool:
-        return self.seen >= self.wanted
+        return self.seen <= self.wanted if self.at_most else self.seen >= self.wanted
+
+    def asked_for(self) -> str:
+        """The bound that the figure is held to."""
+        return f"{'<=' if self.at_most else '>='} {self.wanted:g}"
 
 
 @dataclass(frozen=True)
@@ -54,7 +59,7 @@ def report(machine: Mapping[str, Any], outcomes: Mapping[str, Outcome]) -> str:
         lines += ["## Goals", "", _row(["subject", "goal", "wanted", "seen", "met"])]
         lines += [_row(["---"] * 5)]
         lines += [
-            _row([name, goal.what, f">= {goal.wanted:g}", _seen(goal), "yes" if goal.met else "NO"])
+            _row([name, goal.what, goal.asked_for(), _seen(goal), "yes" if goal.met else "NO"])
             for name, goal in goals
         ]
         lines.append("")

@@ -1,0 +1,1 @@
+"""Approximate search beside its peers; each module with a table in definitions.toml is a subject."""

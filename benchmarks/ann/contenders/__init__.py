@@ -1,0 +1,1 @@
+"""One small adapter for each index or database that is measured; contenders.toml lists them."""

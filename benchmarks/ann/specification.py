@@ -1,0 +1,77 @@
+"""Contenders and data sets as contenders.toml and definitions.toml name them."""
+
+import importlib
+import sys
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from importlib import metadata
+from pathlib import Path
+from typing import Any
+
+from benchmarks.ann.contenders.contender import Contender
+
+if sys.version_info >= (3, 11):
+    import tomllib
+else:
+    import tomli as tomllib  # pytest and mypy bring it along
+
+OURS = "rust_ai_core"
+HERE = Path(__file__).resolve().parent
+
+
+@dataclass(frozen=True)
+class Specification:
+    """One contender: which adapter, how it is built and searched, and the values of its knob."""
+
+    name: str
+    adapter: str
+    package: str
+    kind: str
+    """`ours`, `library` (an index), or `database` (keeps records, filters and files itself)."""
+    build: Mapping[str, Any]
+    search: Mapping[str, Any]
+    knob: str
+    sweep: Sequence[int]
+
+    def contender(self, dimension: int, metric: str) -> Contender:
+        """A new instance, in the process that is going to use it."""
+        options = {**self.build, **self.search}
+        made: Contender = self.adapter_class()(options, dimension, metric)
+        return made
+
+    def adapter_class(self) -> type[Contender]:
+        module, _, name = self.adapter.partition(":")
+        found: type[Contender] = getattr(
+            importlib.import_module(f"benchmarks.ann.contenders.{module}"), name
+        )
+        return found
+
+    def version(self) -> str | None:
+        """The installed version of the package that it measures, if there is one."""
+        try:
+            return metadata.version(self.package)
+        except metadata.PackageNotFoundError:
+            return None
+
+    @property
+    def is_ours(self) -> bool:
+        return self.kind == "ours"
+
+
+def specifications(
+    names: Sequence[str], overrides: Mapping[str, Mapping[str, Any]] | None = None
+) -> tuple[list[Specification], list[str]]:
+    """The contenders of these names that are installed, and a note about versions and absences."""
+    known = tomllib.loads((HERE / "contenders.toml").read_text(encoding="utf-8"))
+    chosen = [
+        Specification(name, **(known[name] | dict((overrides or {}).get(name, {}))))
+        for name in names
+    ]
+    present = [one for one in chosen if one.version() is not None]
+    versions = {one.package: one.version() for one in present}
+    listed = ", ".join(f"{package} {version}" for package, version in versions.items())
+    notes = [f"Measured: {listed}."]
+    absent = sorted({one.package for one in chosen} - set(versions))
+    if absent:
+        notes.append(f"Left out, because not installed: {', '.join(absent)}.")
+    return present, notes
