@@ -19,7 +19,7 @@ ifeq ($(wildcard $(EXTENSION)),)
 $(shell rm -f $(VENV)/extension.stamp)
 endif
 
-.PHONY: help demo test lint format bench develop clean test-rust test-python
+.PHONY: help demo test lint format bench bench-ann develop clean test-rust test-python
 
 help:  ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -51,6 +51,9 @@ format:  $(VENV)/tools.stamp  ## put all sources into the project's format
 bench: develop $(VENV)/bench.stamp  ## measure against peers, see benchmarks/README.md
 	$(BIN)/python -m benchmarks
 
+bench-ann: develop $(VENV)/bench.stamp $(VENV)/bench-ann.stamp  ## measure vector search against its peers
+	$(BIN)/python -m benchmarks ann
+
 develop: $(VENV)/extension.stamp  ## build the extension (release) and install into .venv
 
 clean:  ## remove .venv, the built extension and Cargo's target directory
@@ -70,6 +73,10 @@ $(VENV)/tools.stamp: $(VENV)/python.stamp pyproject.toml
 
 $(VENV)/bench.stamp: $(VENV)/tools.stamp
 	$(BIN)/python -m pip install --quiet --group bench
+	touch $@
+
+$(VENV)/bench-ann.stamp: $(VENV)/tools.stamp
+	$(BIN)/python -m pip install --quiet --group bench-ann
 	touch $@
 
 $(VENV)/extension.stamp: $(VENV)/tools.stamp $(RUST_SOURCES) README.md LICENSE

@@ -16,7 +16,14 @@ import rust_ai_core as rac
 from benchmarks.data import FloatArray, gaussian_vectors
 from benchmarks.machine import filesystem
 from benchmarks.measure import interleave
-from benchmarks.processes import MIB, in_fresh_process, in_mib, peak_resident_bytes, resident_bytes
+from benchmarks.processes import (
+    MIB,
+    drop_from_cache,
+    in_fresh_process,
+    in_mib,
+    peak_resident_bytes,
+    resident_bytes,
+)
 from benchmarks.results import Outcome, Table
 
 FSYNC = "write and fdatasync of a plain file"

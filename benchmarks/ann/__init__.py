@@ -1,1 +1,1 @@
-"""Approximate search beside its peers; each module with a table in definitions.toml is a subject."""
+"""Approximate search beside its peers; each table of definitions.toml has a module: a subject."""

@@ -92,9 +92,7 @@ def exact_thresholds(
     return np.asarray(best.min(axis=1), dtype=np.float32)
 
 
-def _source(
-    name: str, definition: Mapping[str, Any]
-) -> tuple[FloatArray, FloatArray, str] | None:
+def _source(name: str, definition: Mapping[str, Any]) -> tuple[FloatArray, FloatArray, str] | None:
     if name == "debian-packages":
         return _debian_packages()
     if name == "wordnet":

@@ -62,7 +62,15 @@ def _summary(
     columns = ["contender", "kind"]
     for wanted in reached:
         columns += [f"queries/s at {wanted}", f"knob at {wanted}"]
-    columns += ["p50 µs", "p99 µs", "p99/p50", "p99/p50 of medians", "MiB resident", "of it the index", "disk / raw"]
+    columns += [
+        "p50 µs",
+        "p99 µs",
+        "p99/p50",
+        "p99/p50 of medians",
+        "MiB resident",
+        "of it the index",
+        "disk / raw",
+    ]
     rows: list[tuple[str | float, ...]] = []
     raw = dataset.rows.nbytes
     for name, one in ready.items():

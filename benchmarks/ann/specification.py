@@ -32,6 +32,8 @@ class Specification:
     search: Mapping[str, Any]
     knob: str
     sweep: Sequence[int]
+    default: int | None = None
+    """The knob's value that stands for the contender's own default, where that is measured."""
 
     def contender(self, dimension: int, metric: str) -> Contender:
         """A new instance, in the process that is going to use it."""
@@ -61,12 +63,8 @@ class Specification:
 def specifications(
     names: Sequence[str], overrides: Mapping[str, Mapping[str, Any]] | None = None
 ) -> tuple[list[Specification], list[str]]:
-    """The contenders of these names that are installed, and a note about versions and absences."""
-    known = tomllib.loads((HERE / "contenders.toml").read_text(encoding="utf-8"))
-    chosen = [
-        Specification(name, **(known[name] | dict((overrides or {}).get(name, {}))))
-        for name in names
-    ]
+    """The contenders of these names that are installed, and notes about versions and absences."""
+    chosen = known(names, overrides)
     present = [one for one in chosen if one.version() is not None]
     versions = {one.package: one.version() for one in present}
     listed = ", ".join(f"{package} {version}" for package, version in versions.items())
@@ -75,3 +73,13 @@ def specifications(
     if absent:
         notes.append(f"Left out, because not installed: {', '.join(absent)}.")
     return present, notes
+
+
+def known(
+    names: Sequence[str], overrides: Mapping[str, Mapping[str, Any]] | None = None
+) -> list[Specification]:
+    """The contenders of these names, installed or not."""
+    listed = tomllib.loads((HERE / "contenders.toml").read_text(encoding="utf-8"))
+    return [
+        Specification(one, **listed[one] | dict((overrides or {}).get(one, {}))) for one in names
+    ]

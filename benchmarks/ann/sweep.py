@@ -109,7 +109,7 @@ class Reached:
     """False where even the least value of the knob has more recall than asked for."""
 
     def over(self, other: "Reached") -> Ratio:
-        """How many times the other's throughput: by the queries' medians, and the rounds' extremes."""
+        """How many times the other's throughput, by the queries' medians; the rounds' extremes."""
         rounds = Ratio.of(self.rounds, other.rounds)
         ratio = self.throughput / other.throughput
         return Ratio(ratio, min(rounds.lowest, ratio), max(rounds.highest, ratio))

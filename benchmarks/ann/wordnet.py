@@ -4,7 +4,6 @@ The words come from Debian's package `wordnet-base` (installed, or fetched with 
 the vectors are made here, in parts, so that a run that is stopped goes on where it was.
 """
 
-import os
 import subprocess
 from pathlib import Path
 
@@ -36,7 +35,7 @@ def definitions() -> list[str]:
 
 
 def vectors() -> npt.NDArray[np.float32]:
-    """The embeddings of `definitions()`, unit rows of 384 dimensions; kept in the cache as float16."""
+    """The embeddings of `definitions()`, 384 dimensions, unit length; cached as float16."""
     folder = cache_folder() / "wordnet"
     whole = folder / "vectors.f16.npy"
     if not whole.exists():
@@ -64,7 +63,7 @@ def _keep(path: Path, array: npt.NDArray[np.float16]) -> None:
     unfinished = path.with_suffix(".unfinished")
     with unfinished.open("wb") as file:
         np.save(file, array)
-    os.replace(unfinished, path)
+    unfinished.replace(path)
 
 
 def _text(line: str) -> str:

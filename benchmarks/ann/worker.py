@@ -47,7 +47,7 @@ class Opened:
     """After Python and NumPy, before the contender's own library."""
 
 
-class Worker:
+class Worker(AbstractContextManager["Worker"]):
     """Calls methods of an `_Inside` in another process."""
 
     def __init__(
@@ -75,9 +75,6 @@ class Worker:
             os.environ.clear()
             os.environ.update(before)
         theirs.close()
-
-    def __enter__(self) -> "Worker":
-        return self
 
     def __exit__(self, *_: object) -> None:
         self.close()
@@ -201,6 +198,7 @@ def _serve(pipe: Any, specification: Specification, dimension: int, metric: str,
             return
         try:
             answer = False, getattr(inside, method)(*arguments)
-        except Exception as error:  # noqa: BLE001 - whatever it is, the measurer must hear of it
+        # Whatever it is, the process that measures must hear of it.
+        except Exception as error:
             answer = True, f"{type(error).__name__}: {error}"
         pipe.send(answer)

@@ -73,7 +73,7 @@ class FaissIndex(Contender, Filters):
 
 
 class FaissHnsw(FaissIndex):
-    """HNSW; options: factory such as `HNSW32_SQ8`, ef_construction. The knob is efSearch."""
+    """HNSW; options: factory such as `HNSW32_SQ8`, ef_construction; knob: efSearch."""
 
     def tune(self, knob: int) -> None:
         self._breadth = knob
@@ -95,7 +95,7 @@ class FaissHnsw(FaissIndex):
 
 
 class FaissRefinedLists(FaissIndex):
-    """Inverted lists, refined on full vectors; options: factory, refine_factor. The knob is nprobe."""
+    """Inverted lists, refined on full vectors; options: factory, refine_factor; knob: nprobe."""
 
     def tune(self, knob: int) -> None:
         self._probes = knob
