@@ -10,7 +10,7 @@ import numpy.typing as npt
 
 from benchmarks.ann import wordnet
 from benchmarks.ann.cache import cache_folder, say
-from benchmarks.data import SEED, SHARED, gaussian_vectors, unit
+from benchmarks.data import SEED, SHARED, unit
 
 FloatArray = npt.NDArray[np.float32]
 IntArray = npt.NDArray[np.int64]
@@ -99,11 +99,6 @@ def _source(name: str, definition: Mapping[str, Any]) -> tuple[FloatArray, Float
         return _wordnet(definition["queries"])
     if name == "real":
         return _all_real(definition["queries"])
-    if name == "gaussian":
-        made = gaussian_vectors(
-            definition["gaussian_rows"], definition["queries"], definition["dimension"]
-        )
-        return made.rows, made.queries, made.description
     raise KeyError(name)
 
 

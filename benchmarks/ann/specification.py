@@ -80,6 +80,8 @@ def known(
 ) -> list[Specification]:
     """The contenders of these names, installed or not."""
     listed = tomllib.loads((HERE / "contenders.toml").read_text(encoding="utf-8"))
-    return [
-        Specification(one, **listed[one] | dict((overrides or {}).get(one, {}))) for one in names
-    ]
+    unknown = sorted(set(names) - set(listed))
+    if unknown:
+        raise ValueError(f"no contender {', '.join(unknown)}; there are {', '.join(listed)}")
+    changed = overrides or {}
+    return [Specification(one, **listed[one] | dict(changed.get(one, {}))) for one in names]
