@@ -23,7 +23,7 @@ TORCH = "sentence-transformers"
 
 def run(definition: Mapping[str, Any]) -> Outcome:
     """Measure every case of the definition."""
-    ours = rac.Encoder()
+    ours = rac.Encoder(cache=False)
     makers, notes = _makers(Path(ours.path), definition)
     contenders = {name: make() for name, make in makers.items()}
     tables, goals, rounds = [], [], {}

@@ -68,7 +68,7 @@ def run(definition: Mapping[str, Any]) -> Outcome:
 
 
 def _loads(definition: Mapping[str, Any]) -> dict[str, Load]:
-    encoder = rac.Encoder()
+    encoder = rac.Encoder(cache=False)
     texts, _ = short_texts(definition["texts_each_call"])
     side = definition["matrix_side"]
     matrix = np.ones((side, side), dtype=np.float32)

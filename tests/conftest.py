@@ -1,7 +1,9 @@
 """What tests share: models, databases, the command line."""
 
 import hashlib
+import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -43,8 +45,8 @@ def shared() -> Path:
 
 @pytest.fixture(scope="session")
 def minilm() -> rac.Encoder:
-    """The real default model, found as a user's program finds it."""
-    return rac.Encoder("minilm")
+    """The real default model, found as a user's program finds it. It computes every vector anew."""
+    return rac.Encoder("minilm", cache=False)
 
 
 @pytest.fixture(scope="session")
@@ -55,7 +57,17 @@ def tiny_model() -> Path:
 
 @pytest.fixture(scope="session")
 def tiny_encoder(tiny_model: Path) -> rac.Encoder:
-    return rac.Encoder(tiny_model)
+    return rac.Encoder(tiny_model, cache=False)
+
+
+@pytest.fixture
+def prompted_model(tiny_model: Path, tmp_path: Path) -> Path:
+    """The same model with prompts for questions and for what is searched."""
+    folder = shutil.copytree(tiny_model, tmp_path / "prompted")
+    prompts = {"query": "the query: ", "passage": "the text: "}
+    content = json.dumps({"prompts": prompts, "default_prompt_name": None})
+    (folder / "config_sentence_transformers.json").write_text(content, encoding="utf-8")
+    return folder
 
 
 @pytest.fixture

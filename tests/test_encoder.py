@@ -334,14 +334,55 @@ def test_a_config_that_does_not_fit_is_refused(
     assert str(folder) in str(caught.value)
 
 
-def test_pooling_that_is_not_supported_is_refused(tiny_model: Path, tmp_path: Path) -> None:
-    folder = shutil.copytree(tiny_model, tmp_path / "model")
+def pooled(model: Path, folder: Path, **settings: Any) -> rac.Encoder:
+    """The model with another pooling, and without normalisation."""
+    shutil.copytree(model, folder)
     path = folder / "1_Pooling" / "config.json"
-    pooling = json.loads(path.read_text(encoding="utf-8"))
-    pooling.update(pooling_mode_mean_tokens=False, pooling_mode_max_tokens=True)
-    path.write_text(json.dumps(pooling), encoding="utf-8")
-    with pytest.raises(ModelError, match="pooling"):
-        rac.Encoder(folder)
+    pooling = json.loads(path.read_text(encoding="utf-8")) | {"pooling_mode_mean_tokens": False}
+    path.write_text(json.dumps(pooling | settings), encoding="utf-8")
+    modules = json.loads((folder / "modules.json").read_text(encoding="utf-8"))
+    (folder / "modules.json").write_text(json.dumps(modules[:2]), encoding="utf-8")
+    return rac.Encoder(folder, cache=False)
+
+
+def test_poolings_agree_with_each_other(tiny_model: Path, tmp_path: Path) -> None:
+    cls, last, most, mean, root = (
+        pooled(tiny_model, tmp_path / mode, **{f"pooling_mode_{mode}": True})
+        for mode in (
+            "cls_token",
+            "lasttoken",
+            "max_tokens",
+            "mean_tokens",
+            "mean_sqrt_len_tokens",
+        )
+    )
+    # Nothing but the two special tokens: the mean and the first one tell the last one.
+    first, both = cls.encode("")[0], mean.encode("")[0]
+    np.testing.assert_allclose(last.encode("")[0], 2 * both - first, atol=1e-5)
+    np.testing.assert_allclose(most.encode("")[0], np.maximum(first, 2 * both - first), atol=1e-5)
+    counts = np.array([len(ids) for ids in mean.tokenize(VARIED)], np.float32)[:, None]
+    means = mean.encode(VARIED)
+    np.testing.assert_allclose(root.encode(VARIED), means * np.sqrt(counts), rtol=1e-4, atol=1e-5)
+    bounds = most.encode(VARIED) + 1e-5
+    for others in (cls, last, mean):
+        assert (others.encode(VARIED) <= bounds).all()
+    assert not np.array_equal(last.encode(VARIED), cls.encode(VARIED))
+
+
+@pytest.mark.parametrize(
+    ("settings", "named"),
+    [
+        ({"pooling_mode_weightedmean_tokens": True}, "weightedmean"),
+        ({"pooling_mode_cls_token": True, "pooling_mode_max_tokens": True}, "several"),
+        ({"pooling_mode": "magic"}, "no mode that is known"),
+        ({"pooling_mode_cls_token": True, "include_prompt": False}, "prompt"),
+    ],
+)
+def test_pooling_that_is_not_supported_is_refused(
+    settings: dict[str, Any], named: str, tiny_model: Path, tmp_path: Path
+) -> None:
+    with pytest.raises(ModelError, match=named):
+        pooled(tiny_model, tmp_path / "model", **settings)
 
 
 @pytest.mark.parametrize("model", [5, b"minilm", ["minilm"]])

@@ -139,6 +139,50 @@ class TestCallable:
         assert rac.parallel_inference([[3.0, 4.0], [0.0, 1.0]], rac.process_embedding) == [5.0, 1.0]
 
 
+class TestExplain:
+    def test_results_are_the_same(self, tiny_encoder: rac.Encoder) -> None:
+        chunks = ["one", ["two", "three"], []]
+        vectors, explanation = rac.parallel_inference(chunks, tiny_encoder, explain=True)
+        expected = rac.parallel_inference(chunks, tiny_encoder)
+        assert [a.tolist() for a in vectors] == [b.tolist() for b in expected]
+        ids = tiny_encoder.tokenize(["one", "two", "three"])
+        assert (explanation.texts, explanation.tokens) == (3, sum(map(len, ids)))
+
+    def test_truncated_texts_are_named_by_chunk_and_position(
+        self, tiny_encoder: rac.Encoder
+    ) -> None:
+        # 46 words are as many as the model takes beside its special tokens.
+        fits, long = "the " * 46, "the " * 47
+        chunks: list[str | list[str]] = [fits, [], [fits, long], long, [long, "a", long]]
+        _, explanation = rac.parallel_inference(chunks, tiny_encoder, explain=True)
+        assert explanation.truncated == [(2, 1), (3, 0), (4, 0), (4, 2)]
+
+    def test_stages_add_up(self, tiny_model: Path) -> None:
+        _, explanation = rac.parallel_inference(["a text"] * 500, tiny_model, explain=True)
+        stages = explanation.milliseconds
+        assert set(stages) == {"collect", "load", "tokenize", "model", "encode", "total"}
+        assert all(spent > 0 for spent in stages.values())
+        assert stages["collect"] + stages["load"] + stages["encode"] == pytest.approx(
+            stages["total"]
+        )
+        assert stages["tokenize"] + stages["model"] <= stages["encode"] * rac.thread_count()
+
+    def test_nothing_is_explained_too(self, tiny_encoder: rac.Encoder) -> None:
+        vectors, explanation = rac.parallel_inference([], tiny_encoder, explain=True)
+        assert (vectors, explanation.texts, explanation.tokens) == ([], 0, 0)
+
+    def test_the_cache_is_passed_by(self, tiny_model: Path) -> None:
+        encoder = rac.Encoder(tiny_model, cache_bytes=1_000_000)
+        encoder.encode("a text")
+        _, explanation = rac.parallel_inference(["a text"], encoder, explain=True)
+        assert explanation.tokens > 0
+        assert encoder.stats()["cache_hits"] == 0
+
+    def test_a_callable_explains_itself(self) -> None:
+        with pytest.raises(TypeError, match="callable"):
+            rac.parallel_inference([1], lambda number: number, explain=True)  # type: ignore[call-overload]
+
+
 def test_one_string_is_not_a_list_of_chunks() -> None:
     with pytest.raises(TypeError, match="not one string"):
         rac.parallel_inference("text")

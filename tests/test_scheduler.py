@@ -83,7 +83,7 @@ def test_ctrl_c_drops_what_has_not_begun(minilm: rac.Encoder) -> None:
     program = """
 import os, signal, sys, threading
 import rust_ai_core as rac
-encoder = rac.Encoder(sys.argv[1])
+encoder = rac.Encoder(sys.argv[1], cache=False)
 threading.Timer(0.5, os.kill, (os.getpid(), signal.SIGINT)).start()
 try:
     encoder.encode(["the cat sat on the mat " * 10] * 100_000)
@@ -99,7 +99,7 @@ def test_a_child_that_is_forked_while_others_encode_works(tiny_model: Path) -> N
 import os, sys, threading
 import numpy as np
 import rust_ai_core as rac
-encoder = rac.Encoder(sys.argv[1])
+encoder = rac.Encoder(sys.argv[1], cache=False)
 expected = encoder.encode(["one text", "another"])
 stop = threading.Event()
 
@@ -253,7 +253,7 @@ def test_ctrl_c_in_a_loop(minilm: rac.Encoder) -> None:
     program = """
 import asyncio, os, signal, sys, threading
 import rust_ai_core as rac
-encoder = rac.Encoder(sys.argv[1])
+encoder = rac.Encoder(sys.argv[1], cache=False)
 threading.Timer(0.5, os.kill, (os.getpid(), signal.SIGINT)).start()
 try:
     asyncio.run(encoder.aencode(["the cat sat on the mat " * 10] * 100_000))

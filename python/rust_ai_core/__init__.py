@@ -38,7 +38,7 @@ from rust_ai_core._core import (
     verify,
 )
 from rust_ai_core.errors import RacError
-from rust_ai_core.inference import parallel_inference
+from rust_ai_core.inference import Explanation, parallel_inference
 
 __all__ = [
     "Chunk",
@@ -46,6 +46,7 @@ __all__ = [
     "Database",
     "Document",
     "Encoder",
+    "Explanation",
     "Hit",
     "IngestProgress",
     "IngestReport",

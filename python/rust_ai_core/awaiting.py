@@ -11,7 +11,7 @@ from collections.abc import Iterable
 import numpy as np
 import numpy.typing as npt
 
-from rust_ai_core._core import Encoder, _Pending, _Wakeup
+from rust_ai_core._core import _Pending, _Wakeup
 
 MAX_CALLS = 256
 """Calls of one event loop that are at work or in the queue; further ones wait outside of it."""
@@ -20,9 +20,8 @@ PIECE = 1024
 """Texts that are handed over before the loop may do something else: well under a millisecond."""
 
 
-async def encode(encoder: Encoder, texts: str | Iterable[str]) -> npt.NDArray[np.float32]:
-    """Do the work of `Encoder.aencode`."""
-    pending = encoder._pending()
+async def encode(pending: _Pending, texts: str | Iterable[str]) -> npt.NDArray[np.float32]:
+    """Do the work of `Encoder.aencode`: fill `pending` with texts and wait for their vectors."""
     if isinstance(texts, str):
         pending.extend(texts)
     else:

@@ -20,7 +20,12 @@ from rust_ai_core.model_sources import DataPackage, Pin, SourceError
 __all__ = ["cache_directory", "resolve"]
 
 REQUIRED_FILES = ("config.json", "tokenizer.json", "model.safetensors")
-OPTIONAL_FILES = ("modules.json", "1_Pooling/config.json", "sentence_bert_config.json")
+OPTIONAL_FILES = (
+    "modules.json",
+    "1_Pooling/config.json",
+    "sentence_bert_config.json",
+    "config_sentence_transformers.json",
+)
 HUB_ID = re.compile(r"[A-Za-z0-9][\w.-]*/[A-Za-z0-9][\w.-]*")
 
 logger = logging.getLogger("rust_ai_core")

@@ -8,6 +8,7 @@ use serde::Deserialize;
 use serde::de::DeserializeOwned;
 
 use crate::error::{Error, Result};
+use crate::prompts::Prompts;
 
 /// A family of architectures that share one set of tensor names.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -25,6 +26,12 @@ pub(crate) enum Pooling {
     Mean,
     /// The vector of the first token.
     Cls,
+    /// The vector of the last token.
+    Last,
+    /// The greatest value of all tokens, number by number.
+    Max,
+    /// The sum over all tokens, divided by the square root of their number.
+    MeanSqrtLen,
 }
 
 /// Everything that the forward pass needs to know besides weights.
@@ -43,6 +50,7 @@ pub(crate) struct Config {
     pub(crate) first_position: usize,
     pub(crate) pooling: Pooling,
     pub(crate) normalize: bool,
+    pub(crate) prompts: Prompts,
     /// Longest sequence, special tokens included.
     pub(crate) max_tokens: usize,
 }
@@ -67,6 +75,7 @@ struct Transformer {
     position_embedding_type: Option<String>,
 }
 
+/// What every `config.json` says, of whatever kind of model.
 #[derive(Deserialize)]
 struct ModelType {
     model_type: Option<String>,
@@ -97,6 +106,7 @@ struct PoolingFlags {
     pooling_mode_weightedmean_tokens: bool,
     #[serde(default)]
     pooling_mode_lasttoken: bool,
+    include_prompt: Option<bool>,
 }
 
 /// `sentence_bert_config.json`.
@@ -187,6 +197,7 @@ impl Config {
             first_position,
             pooling,
             normalize: modules.iter().any(|module| module.r#type.ends_with("Normalize")),
+            prompts: Prompts::read(folder)?,
             max_tokens: stated.unwrap_or(longest).min(longest),
         })
     }
@@ -197,25 +208,34 @@ fn pooling(folder: &Path, modules: &[Module]) -> Result<Pooling> {
     let Some(module) = modules.iter().find(|module| module.r#type.ends_with("Pooling")) else {
         return Ok(Pooling::Mean);
     };
+    let unsupported = |reason: String| Error::Unsupported { path: folder.to_path_buf(), reason };
     let flags: PoolingFlags = required(&folder.join(&module.path).join("config.json"))?;
-    let named = |mode: &str| flags.pooling_mode.as_deref() == Some(mode);
-    let mean = flags.pooling_mode_mean_tokens || named("mean");
-    let cls = flags.pooling_mode_cls_token || named("cls");
-    let other = flags.pooling_mode_max_tokens
-        || flags.pooling_mode_mean_sqrt_len_tokens
-        || flags.pooling_mode_weightedmean_tokens
-        || flags.pooling_mode_lasttoken;
-    match (mean, cls, other) {
-        (true, false, false) => Ok(Pooling::Mean),
-        (false, true, false) => Ok(Pooling::Cls),
-        _ => Err(Error::Unsupported {
-            path: folder.to_path_buf(),
-            reason: "its pooling is neither mean alone nor CLS alone".into(),
-        }),
+    let modes = [
+        ("mean", flags.pooling_mode_mean_tokens, Some(Pooling::Mean)),
+        ("cls", flags.pooling_mode_cls_token, Some(Pooling::Cls)),
+        ("lasttoken", flags.pooling_mode_lasttoken, Some(Pooling::Last)),
+        ("max", flags.pooling_mode_max_tokens, Some(Pooling::Max)),
+        (
+            "mean_sqrt_len_tokens",
+            flags.pooling_mode_mean_sqrt_len_tokens,
+            Some(Pooling::MeanSqrtLen),
+        ),
+        ("weightedmean", flags.pooling_mode_weightedmean_tokens, None),
+    ];
+    if flags.include_prompt == Some(false) {
+        return Err(unsupported("its pooling leaves out the prompt's tokens".into()));
+    }
+    let named = flags.pooling_mode.as_deref();
+    let mut chosen = modes.iter().filter(|(name, flag, _)| *flag || named == Some(name));
+    match (chosen.next(), chosen.next()) {
+        (Some((_, _, Some(pooling))), None) => Ok(*pooling),
+        (Some((name, _, None)), None) => Err(unsupported(format!("its pooling is {name}"))),
+        (None, _) => Err(unsupported("its pooling names no mode that is known".into())),
+        (Some(_), Some(_)) => Err(unsupported("its pooling joins several modes".into())),
     }
 }
 
-fn required<T: DeserializeOwned>(path: &Path) -> Result<T> {
+pub(crate) fn required<T: DeserializeOwned>(path: &Path) -> Result<T> {
     read_json(path)?.ok_or_else(|| Error::Read {
         path: path.to_path_buf(),
         source: std::io::ErrorKind::NotFound.into(),
@@ -223,7 +243,7 @@ fn required<T: DeserializeOwned>(path: &Path) -> Result<T> {
 }
 
 /// The file's content, or nothing if there is no such file (`config.json` apart, all are optional).
-fn read_json<T: DeserializeOwned>(path: &Path) -> Result<Option<T>> {
+pub(crate) fn read_json<T: DeserializeOwned>(path: &Path) -> Result<Option<T>> {
     let bytes = match fs::read(path) {
         Ok(bytes) => bytes,
         Err(source)

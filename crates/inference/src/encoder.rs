@@ -1,6 +1,5 @@
 //! Texts to vectors: tokenize, pack, run, pool.
 
-use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, PoisonError};
 
@@ -9,6 +8,7 @@ use rayon::prelude::*;
 
 use crate::config::{Config, Pooling};
 use crate::error::{Error, Result};
+use crate::prompts::Prompts;
 use crate::scheduler::Workload;
 use crate::tokenizer::LimitedTokenizer;
 use crate::transformer::{Transformer, Workspace};
@@ -16,13 +16,6 @@ use crate::transformer::{Transformer, Workspace};
 /// Tokens that one thread runs through the network at a time. Enough rows to read each packed
 /// weight from memory seldom, few enough that a layer's activations stay close to the core.
 const PACK_TOKENS: usize = 256;
-
-/// Texts tokenized at a time: bounds the memory for token ids.
-const WAVE_TEXTS: usize = 1024;
-
-/// Packs that each thread runs between two reports of progress, about a second's work: short enough
-/// to stop soon, long enough for threads that finish early to wait little.
-const PACKS_A_REPORT: usize = 16;
 
 /// A BERT-class text encoder. Shared between threads as it is; all calls use the ambient rayon
 /// pool.
@@ -90,46 +83,27 @@ impl Encoder {
         self.tokenizer.content_tokens()
     }
 
+    /// What the model wants to read before a text.
+    pub fn prompts(&self) -> &Prompts {
+        &self.transformer.config().prompts
+    }
+
     /// Names everything that a vector depends on: weights, tokenizer, pooling. 32 hex digits.
     pub fn fingerprint(&self) -> &str {
         &self.fingerprint
     }
 
     /// One row of [`Encoder::dimension`] floats a text, row-major. A row depends on its text alone,
-    /// to the last bit.
+    /// to the last bit. Runs on the ambient rayon pool, apart from all other calls; see
+    /// [`crate::EmbeddingService`] for how a program's threads share their work.
     ///
     /// # Errors
     /// The tokenizer refuses a text.
     pub fn encode(&self, texts: &[&str]) -> Result<Vec<f32>> {
-        self.encode_with(texts, &|_| ControlFlow::Continue(()))
-    }
-
-    /// [`Encoder::encode`], which tells `progress` how many texts are done, now and then, and stops
-    /// when it says so.
-    ///
-    /// # Errors
-    /// As `encode`; [`Error::Interrupted`] when it was told to stop.
-    pub fn encode_with(
-        &self,
-        texts: &[&str],
-        progress: &dyn Fn(usize) -> ControlFlow<()>,
-    ) -> Result<Vec<f32>> {
-        let dimension = self.dimension();
-        let mut vectors = vec![0.0; texts.len() * dimension];
-        let mut done = 0;
-        for (texts_of_wave, vectors) in
-            texts.chunks(WAVE_TEXTS).zip(vectors.chunks_mut(WAVE_TEXTS * dimension))
-        {
-            let ids = self.tokenize_from(texts_of_wave, done)?;
-            let mut packs = self.packs(&ids, vectors);
-            for packs in packs.chunks_mut(PACKS_A_REPORT * rayon::current_num_threads()) {
-                packs.par_iter_mut().for_each(|(ids, vectors)| self.encode_pack(ids, vectors));
-                done += packs.iter().map(|(ids, _)| ids.len()).sum::<usize>();
-                if progress(done).is_break() && done < texts.len() {
-                    return Err(Error::Interrupted { done, total: texts.len() });
-                }
-            }
-        }
+        let ids = self.tokenize(texts)?;
+        let mut vectors = vec![0.0; texts.len() * self.dimension()];
+        let mut packs = self.packs(&ids, &mut vectors);
+        packs.par_iter_mut().for_each(|(ids, vectors)| self.encode_pack(ids, vectors));
         Ok(vectors)
     }
 
@@ -138,13 +112,8 @@ impl Encoder {
     /// # Errors
     /// The tokenizer refuses a text.
     pub fn tokenize(&self, texts: &[&str]) -> Result<Vec<Vec<u32>>> {
-        self.tokenize_from(texts, 0)
-    }
-
-    fn tokenize_from(&self, texts: &[&str], first: usize) -> Result<Vec<Vec<u32>>> {
         let one = |(index, text): (usize, &&str)| {
-            let failed = |reason| Error::Tokenize { index: first + index, reason };
-            self.tokenizer.ids(text).map_err(failed)
+            self.tokenizer.ids(text).map_err(|reason| Error::Tokenize { index, reason })
         };
         texts.par_iter().enumerate().map(one).collect()
     }
@@ -157,7 +126,7 @@ impl Encoder {
         self.tokenizer.offsets(text).map_err(|reason| Error::Tokenize { index: 0, reason })
     }
 
-    /// Cuts a wave into runs of texts of about [`PACK_TOKENS`] together, each with its rows.
+    /// Cuts texts into runs of texts of about [`PACK_TOKENS`] together, each with its rows.
     fn packs<'a>(
         &self,
         mut ids: &'a [Vec<u32>],
@@ -200,13 +169,23 @@ impl Encoder {
         }
         let config = self.transformer.config();
         let backend = Backend::active();
+        let width = vector.len();
+        let tokens = states.chunks_exact(width);
+        let count = tokens.len() as f32;
         match config.pooling {
-            Pooling::Cls => vector.copy_from_slice(&states[..vector.len()]),
-            Pooling::Mean => {
-                let tokens = states.chunks_exact(vector.len());
-                let count = tokens.len() as f32;
+            Pooling::Cls => vector.copy_from_slice(&states[..width]),
+            Pooling::Last => vector.copy_from_slice(&states[states.len() - width..]),
+            Pooling::Max => {
+                vector.fill(f32::NEG_INFINITY);
+                for token in tokens {
+                    vector.iter_mut().zip(token).for_each(|(most, x)| *most = most.max(*x));
+                }
+            }
+            Pooling::Mean | Pooling::MeanSqrtLen => {
                 tokens.for_each(|token| backend.add_assign(vector, token));
-                vector.iter_mut().for_each(|x| *x /= count);
+                let mean = config.pooling == Pooling::Mean;
+                let divisor = if mean { count } else { count.sqrt() };
+                vector.iter_mut().for_each(|x| *x /= divisor);
             }
         }
         if config.normalize {
@@ -240,6 +219,12 @@ impl Workload for Encoder {
 
     fn tokens(&self, sequence: &Vec<u32>) -> usize {
         sequence.len()
+    }
+
+    fn is_cut(&self, text: &String, sequence: &Vec<u32>) -> bool {
+        // Only what fills the model to the brim may have had more.
+        sequence.len() >= self.max_tokens()
+            && self.tokenizer.offsets(text).is_ok_and(|all| all.len() > self.content_tokens())
     }
 
     fn run(&self, pack: &[Vec<u32>], rows: &mut [f32]) -> std::result::Result<(), String> {

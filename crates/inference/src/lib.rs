@@ -1,20 +1,27 @@
 //! Text to vectors: tokenization and a token-packed transformer encoder.
 //!
-//! [`Encoder`] is the way in, [`Tokenizer`] its first step alone. A call tokenizes its texts (`tokenizer`), lines their tokens up
-//! without padding in packs of a few hundred, and runs each pack on one thread through the network
-//! (`transformer`, `attention`) whose weights were read (`weights`) and packed at load. `config`
-//! knows what the files of a model folder mean. Concurrent calls share their packs through a
-//! [`scheduler::Scheduler`]. This crate knows no storage and no Python.
+//! [`Encoder`] is the way in, [`Tokenizer`] its first step alone. A call tokenizes its texts
+//! (`tokenizer`), lines their tokens up without padding in packs of a few hundred, and runs each
+//! pack on one thread through the network (`transformer`, `attention`) whose weights were read
+//! (`weights`) and packed at load. `config` knows what the files of a model folder mean. A program's
+//! threads go through an [`EmbeddingService`]: a cache, and a [`scheduler::Scheduler`] that packs
+//! their calls together. This crate knows no storage and no Python.
 
 mod attention;
+mod cache;
 mod config;
+mod embedding;
 mod encoder;
 mod error;
+mod prompts;
 pub mod scheduler;
 mod tokenizer;
 mod transformer;
 mod weights;
 
+pub use cache::{CacheStatistics, EmbeddingCache};
+pub use embedding::{EmbeddingCall, EmbeddingService};
 pub use encoder::Encoder;
 pub use error::{Error, Result};
+pub use prompts::Prompts;
 pub use tokenizer::{EncodeOptions, OffsetUnit, TokenBatch, Tokenizer, Tokens};

@@ -2,10 +2,9 @@
 //! `transformers` (see `tests/fixtures/make_tiny_bert.py`), and on damaged copies of its folder.
 
 use std::fs;
-use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
 
-use inference::{Encoder, Error};
+use inference::Encoder;
 use serde::Deserialize;
 use serde_json::{Value, json};
 
@@ -107,26 +106,6 @@ fn no_texts_give_no_vectors_and_long_ones_are_cut() {
 }
 
 #[test]
-fn progress_counts_up_and_stops() {
-    let encoder = encoder();
-    let texts = vec!["a b c"; 3000];
-    let seen = std::cell::RefCell::new(Vec::new());
-    let go_on = |done| {
-        seen.borrow_mut().push(done);
-        ControlFlow::Continue(())
-    };
-    encoder.encode_with(&texts, &go_on).unwrap();
-    assert!(seen.borrow().is_sorted() && seen.borrow().len() > 1);
-    assert_eq!(seen.borrow().last(), Some(&3000));
-
-    let stop = |_| ControlFlow::Break(());
-    let Err(Error::Interrupted { done, total: 3000 }) = encoder.encode_with(&texts, &stop) else {
-        panic!("it went on");
-    };
-    assert!(0 < done && done < 3000);
-}
-
-#[test]
 fn a_missing_file_is_named() {
     for file in ["config.json", "tokenizer.json", "model.safetensors", "1_Pooling/config.json"] {
         let copy = copy();
@@ -155,7 +134,9 @@ fn what_is_not_supported_is_refused_by_name() {
         ("config.json", "model_type", json!("gpt2"), "gpt2"),
         ("config.json", "hidden_act", json!("swish"), "swish"),
         ("config.json", "position_embedding_type", json!("relative_key"), "position"),
-        ("1_Pooling/config.json", "pooling_mode_max_tokens", json!(true), "pooling"),
+        ("1_Pooling/config.json", "pooling_mode_max_tokens", json!(true), "several"),
+        ("1_Pooling/config.json", "pooling_mode_mean_tokens", json!(false), "no mode"),
+        ("1_Pooling/config.json", "include_prompt", json!(false), "prompt"),
         ("config.json", "num_attention_heads", json!(5), "heads"),
         ("config.json", "intermediate_size", json!(1), "shape"),
         ("config.json", "num_hidden_layers", json!(99), "no tensor"),

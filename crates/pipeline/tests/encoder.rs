@@ -5,8 +5,8 @@ use std::path::Path;
 use std::sync::Arc;
 
 use database::{Database, Metric, Options, Schema, SearchOptions};
-use inference::Encoder;
 use inference::scheduler::{MAX_WAITING_CALLS, Scheduler};
+use inference::{EmbeddingService, Encoder};
 use pipeline::{
     ChunkOptions, Format, IngestOptions, Inputs, Progress, Stage, chunk, ingest, parse_text,
 };
@@ -65,8 +65,9 @@ fn no_chunk_is_longer_than_the_model_takes_in() {
 #[test]
 fn what_is_ingested_is_found_by_its_own_words() {
     let pool = Arc::new(rayon::ThreadPoolBuilder::new().num_threads(2).build().unwrap());
-    let embedder = Scheduler::new(Arc::new(encoder()), pool, MAX_WAITING_CALLS);
-    let encoder = embedder.workload();
+    let scheduler = Scheduler::new(Arc::new(encoder()), pool, MAX_WAITING_CALLS);
+    let embedder = EmbeddingService::new(scheduler, None);
+    let encoder = embedder.encoder();
     let folder = tempfile::tempdir().unwrap();
     let database = Database::open(folder.path().join("a.rac"), &Options::default()).unwrap();
     let schema = Schema::new(encoder.dimension(), Metric::Cosine);

@@ -87,7 +87,7 @@ impl Collection {
         Ok(self.encoder.get_or_init(|| encoder).clone())
     }
 
-    /// The vectors that queries or texts stand for.
+    /// The vectors that queries stand for.
     fn vectors(&self, object: &Bound<'_, PyAny>) -> PyResult<Matrix> {
         let dimension = self.inner.schema().dimension;
         if !are_texts(object)? {
@@ -97,7 +97,8 @@ impl Collection {
         let texts = convert::texts(object)?;
         let encoder = self.encoder(py)?;
         let rows = texts.len();
-        let values = encoder.encode(py, texts, &Reporter::Silent)?;
+        let values =
+            encoder.encode(py, texts, encoder.prompts().of_queries(), &Reporter::Silent)?;
         Ok(Matrix { values, rows, columns: dimension })
     }
 }
@@ -202,7 +203,8 @@ impl Collection {
                     .collect::<PyResult<_>>()?;
                 let encoder = self.encoder(py)?;
                 let rows = present.len();
-                let values = encoder.encode(py, present, &Reporter::Silent)?;
+                let prompt = encoder.prompts().of_documents();
+                let values = encoder.encode(py, present, prompt, &Reporter::Silent)?;
                 Matrix { values, rows, columns: dimension }
             }
         };

@@ -150,7 +150,7 @@ impl Document {
             Some(model) => SharedEncoder::of(model)?.1,
             None => SharedEncoder::of(pyo3::types::PyString::new(py, "minilm").as_any())?.1,
         };
-        let options = chunk_options(&encoder, max_tokens, overlap_tokens)?;
+        let options = chunk_options(encoder.content_tokens(), max_tokens, overlap_tokens)?;
         let chunks = threads::run(py, || pipeline::chunk(&self.inner, encoder.encoder(), options))?
             .or_raise()?;
         let wrap = |inner| Chunk { document: self.inner.clone(), inner };
@@ -164,13 +164,12 @@ impl Document {
     }
 }
 
-/// Chunk sizes within what the model takes.
+/// Chunk sizes within what the model takes, `limit` tokens.
 pub(crate) fn chunk_options(
-    encoder: &SharedEncoder,
+    limit: usize,
     max_tokens: Option<usize>,
     overlap_tokens: Option<usize>,
 ) -> PyResult<ChunkOptions> {
-    let limit = encoder.content_tokens();
     let max_tokens = max_tokens.unwrap_or(limit);
     if max_tokens > limit {
         return Err(Kind::Argument.error(format!(

@@ -2,25 +2,30 @@
 
 use std::sync::Arc;
 
+use inference::scheduler::Effort;
 use numpy::{IntoPyArray, PyArray2, PyArrayMethods};
 use pyo3::prelude::*;
 use pyo3::types::PyDict;
 
 use crate::convert;
-use crate::errors::OrRaise;
+use crate::errors::{Kind, OrRaise};
 use crate::pending::Pending;
 use crate::progress::Reporter;
-use crate::shared_encoder::SharedEncoder;
-use crate::threads;
+use crate::shared_encoder::{Cache, SharedEncoder};
+use crate::threads::{self, PerProcess};
 
 /// Turns texts into vectors with a BERT-class model, on all cores, with the GIL released.
 ///
 /// `model` is a name ("minilm" is sentence-transformers/all-MiniLM-L6-v2, 384 dimensions), the path
 /// of a folder with `config.json`, `tokenizer.json` and `model.safetensors`, or a model's id on the
 /// Hugging Face hub. A model that is not on this machine is fetched once. BERT, RoBERTa, XLM-RoBERTa
-/// and DistilBERT with mean or CLS pooling run; anything else raises ModelError (a ValueError)
-/// which names it. Encoders of one folder share their weights, and one encoder may be used from
-/// many threads at a time.
+/// and DistilBERT run, with the pooling, normalisation and prompts of their sentence-transformers
+/// files; anything else raises ModelError (a ValueError) which names it. Encoders of one folder
+/// share their weights, and one encoder may be used from many threads at a time.
+///
+/// Vectors that were computed lately are kept, by the content of the text and the model's
+/// fingerprint, in a cache of 16 MiB (about 9,900 vectors of 384) that all encoders and collections
+/// share. `cache_bytes` gives this encoder one of its own, `cache=False` none.
 ///
 /// >>> import rust_ai_core as rac
 /// >>> encoder = rac.Encoder("minilm")
@@ -38,16 +43,47 @@ impl Encoder {
     pub(crate) fn wrap(name: String, inner: Arc<SharedEncoder>) -> Encoder {
         Encoder { name, inner }
     }
+
+    /// The prompt that the arguments of `encode` ask for.
+    fn prompt(&self, prompt: Option<String>, name: Option<&str>) -> PyResult<String> {
+        let prompts = self.inner.prompts();
+        match (prompt, name) {
+            (Some(_), Some(_)) => {
+                Err(Kind::Argument.error("give either a prompt or a prompt_name"))
+            }
+            (Some(prompt), None) => Ok(prompt),
+            (None, None) => Ok(prompts.of_any().to_owned()),
+            (None, Some(name)) => prompts.get(name).map(str::to_owned).ok_or_else(|| {
+                let known: Vec<&str> =
+                    prompts.all().iter().map(|(name, _)| name.as_str()).collect();
+                Kind::Argument
+                    .error(format!("the model has no prompt named {name:?}; it has {known:?}"))
+            }),
+        }
+    }
 }
 
 #[pymethods]
 impl Encoder {
     #[new]
-    #[pyo3(signature = (model = None))]
-    fn new(py: Python<'_>, model: Option<&Bound<'_, PyAny>>) -> PyResult<Encoder> {
+    #[pyo3(signature = (model = None, *, cache = true, cache_bytes = None))]
+    fn new(
+        py: Python<'_>,
+        model: Option<&Bound<'_, PyAny>>,
+        cache: bool,
+        #[pyo3(from_py_with = convert::optional_count)] cache_bytes: Option<usize>,
+    ) -> PyResult<Encoder> {
         let (name, inner) = match model {
             Some(model) => SharedEncoder::of(model)?,
             None => ("minilm".to_owned(), SharedEncoder::named(py, "minilm")?),
+        };
+        let inner = match (cache, cache_bytes) {
+            (true, None) => inner,
+            (true, Some(bytes)) => inner.with_cache(Cache::Own(bytes, PerProcess::new())),
+            (false, None) => inner.with_cache(Cache::Off),
+            (false, Some(_)) => {
+                return Err(Kind::Argument.error("cache=False leaves no use for cache_bytes"));
+            }
         };
         Ok(Encoder { name, inner })
     }
@@ -76,6 +112,22 @@ impl Encoder {
         self.inner.max_tokens()
     }
 
+    /// What the model wants to read before a text, by name, such as "query" and "document".
+    #[getter]
+    fn prompts<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyDict>> {
+        let dict = PyDict::new(py);
+        for (name, prompt) in self.inner.prompts().all() {
+            dict.set_item(name, prompt)?;
+        }
+        Ok(dict)
+    }
+
+    /// The prompt that `encode` uses where it is given none, if the model has such a one.
+    #[getter]
+    fn default_prompt_name(&self) -> Option<&str> {
+        self.inner.prompts().default_name()
+    }
+
     /// 32 hexadecimal digits that name everything a vector depends on: weights, tokenizer, pooling.
     #[getter]
     fn fingerprint(&self) -> &str {
@@ -85,7 +137,10 @@ impl Encoder {
     /// The vectors of texts: a float32 array of shape (n, dimension), in the order of the texts.
     ///
     /// `texts` is anything that gives `str`; a single `str` is one text. A text's vector depends on
-    /// that text alone, not on what else is in the call. `progress=True` draws a bar on stderr (on
+    /// that text alone, not on what else is in the call. Models that want a prompt before a text have
+    /// it in `prompts`: choose one with `prompt_name`, or give a `prompt` of your own; otherwise it
+    /// is the model's default one, if it has any. What was encoded lately comes from the cache (see
+    /// the class); calls of thousands of texts do not go into it. `progress=True` draws a bar on stderr (on
     /// a terminal or in a notebook), a callable is called with (done, total). Raises TypeError for
     /// a text that is not a `str` and names its position. Ctrl-C stops it within moments.
     ///
@@ -93,17 +148,20 @@ impl Encoder {
     /// >>> vectors = rac.Encoder().encode(["king", "queen", "cabbage"])
     /// >>> bool(vectors[0] @ vectors[1] > vectors[0] @ vectors[2])
     /// True
-    #[pyo3(signature = (texts, *, progress = None))]
+    #[pyo3(signature = (texts, *, prompt = None, prompt_name = None, progress = None))]
     fn encode<'py>(
         &self,
         texts: &Bound<'py, PyAny>,
+        prompt: Option<String>,
+        prompt_name: Option<&str>,
         progress: Option<&Bound<'py, PyAny>>,
     ) -> PyResult<Bound<'py, PyArray2<f32>>> {
         let py = texts.py();
         let texts = convert::texts(texts)?;
+        let prompt = self.prompt(prompt, prompt_name)?;
         let count = texts.len();
         let vectors = Reporter::with(py, "encode_bar", progress, |progress| {
-            self.inner.encode(py, texts, progress)
+            self.inner.encode(py, texts, &prompt, progress)
         })?;
         vectors.into_pyarray(py).reshape([count, self.inner.dimension()])
     }
@@ -121,19 +179,29 @@ impl Encoder {
     /// ...     return await asyncio.gather(*(encoder.aencode(f"text {n}") for n in range(3)))
     /// >>> [vectors.shape for vectors in asyncio.run(embed())]
     /// [(1, 384), (1, 384), (1, 384)]
+    #[pyo3(signature = (texts, *, prompt = None, prompt_name = None))]
     fn aencode<'py>(
-        slf: &Bound<'py, Self>,
+        &self,
         texts: &Bound<'py, PyAny>,
+        prompt: Option<String>,
+        prompt_name: Option<&str>,
     ) -> PyResult<Bound<'py, PyAny>> {
-        slf.py().import("rust_ai_core.awaiting")?.call_method1("encode", (slf, texts))
+        let prompt = self.prompt(prompt, prompt_name)?;
+        let pending = Pending::new(self.inner.clone(), prompt);
+        texts.py().import("rust_ai_core.awaiting")?.call_method1("encode", (pending, texts))
     }
 
     /// What its scheduler has to do, `calls_waiting` and `texts_waiting`, and what it did in this
-    /// process: `packs`, and the `texts` and `tokens` in them. Encoders of one folder share it.
+    /// process: `packs`, and the `texts` and `tokens` in them. Encoders of one folder share it. Of its
+    /// cache: `cache_hits` and `cache_misses` in texts, `cache_entries`, `cache_bytes`; zeros where
+    /// it has none.
     ///
     /// >>> import rust_ai_core as rac
-    /// >>> sorted(rac.Encoder("minilm").stats())
-    /// ['calls_waiting', 'packs', 'texts', 'texts_waiting', 'tokens']
+    /// >>> encoder = rac.Encoder("minilm", cache_bytes=1_000_000)
+    /// >>> for _ in range(3):
+    /// ...     _ = encoder.encode("the same text")
+    /// >>> encoder.stats()["cache_misses"], encoder.stats()["cache_hits"]
+    /// (1, 2)
     fn stats<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyDict>> {
         let statistics = self.inner.scheduler()?.statistics();
         let dict = PyDict::new(py);
@@ -142,12 +210,29 @@ impl Encoder {
         dict.set_item("packs", statistics.packs)?;
         dict.set_item("texts", statistics.items)?;
         dict.set_item("tokens", statistics.tokens)?;
+        let cache = self.inner.cache()?.map(|cache| cache.statistics()).unwrap_or_default();
+        dict.set_item("cache_hits", cache.hits)?;
+        dict.set_item("cache_misses", cache.misses)?;
+        dict.set_item("cache_entries", cache.entries)?;
+        dict.set_item("cache_bytes", cache.bytes)?;
         Ok(dict)
     }
 
-    /// An empty call, for `aencode`.
-    fn _pending(&self) -> Pending {
-        Pending::new(self.inner.clone())
+    /// Vectors, tokens, the positions of texts that were cut, and seconds of all threads for
+    /// tokenizing and for the model: for `parallel_inference`. No cache is asked.
+    #[expect(clippy::type_complexity, reason = "a tuple for Python, spelled out")]
+    fn _explain<'py>(
+        &self,
+        texts: &Bound<'py, PyAny>,
+    ) -> PyResult<(Bound<'py, PyArray2<f32>>, usize, Vec<usize>, f64, f64)> {
+        let py = texts.py();
+        let texts = convert::texts(texts)?;
+        let shape = [texts.len(), self.inner.dimension()];
+        let (vectors, Effort { tokens, mut cut, tokenizing, running }) =
+            self.inner.explain(py, texts)?;
+        cut.sort_unstable();
+        let vectors = vectors.into_pyarray(py).reshape(shape)?;
+        Ok((vectors, tokens, cut, tokenizing.as_secs_f64(), running.as_secs_f64()))
     }
 
     /// The token ids that the model sees for each text: special tokens added, cut to `max_tokens`.

@@ -4,7 +4,8 @@ use std::collections::HashSet;
 use std::path::{Component, Path, PathBuf};
 
 use pipeline::{
-    IngestError, IngestOptions, Inputs, ParseOptions, Progress, Report, WalkError, WalkOptions,
+    Embedder, IngestError, IngestOptions, Inputs, ParseOptions, Progress, Report, WalkError,
+    WalkOptions,
 };
 use pyo3::exceptions::PyTypeError;
 use pyo3::prelude::*;
@@ -33,8 +34,8 @@ pub(crate) struct Settings {
 }
 
 impl Settings {
-    fn into_options(self, encoder: &SharedEncoder, inputs: &Inputs) -> PyResult<IngestOptions> {
-        let chunk = chunk_options(encoder, self.max_tokens, self.overlap_tokens)?;
+    fn into_options(self, embedder: &dyn Embedder, inputs: &Inputs) -> PyResult<IngestOptions> {
+        let chunk = chunk_options(embedder.content_tokens(), self.max_tokens, self.overlap_tokens)?;
         Ok(IngestOptions {
             walk: WalkOptions {
                 include: self.include,
@@ -109,13 +110,13 @@ pub(crate) fn run(
     progress: Option<&Bound<'_, PyAny>>,
 ) -> PyResult<IngestReport> {
     let inputs = inputs(source)?;
-    let options = settings.into_options(encoder, &inputs)?;
-    let scheduler = encoder.scheduler()?;
+    let service = encoder.service()?;
+    let options = settings.into_options(&service, &inputs)?;
     Reporter::with(py, "ingest_bar", progress, |reporter| {
         let callback = reporter.callback()?;
         let (report, raised) = threads::run_watched(
             py,
-            |report| pipeline::ingest(collection, &scheduler, inputs, &options, report),
+            |report| pipeline::ingest(collection, &service, inputs, &options, report),
             |py, progress: Progress| match &callback {
                 Some(callback) => {
                     callback.call1(py, (IngestProgress { inner: progress },)).map(drop)

@@ -5,13 +5,13 @@ use std::os::fd::AsRawFd;
 use std::os::unix::net::UnixStream;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use inference::scheduler::Call;
+use inference::EmbeddingCall;
 use numpy::{IntoPyArray, PyArray2, PyArrayMethods};
 use pyo3::prelude::*;
 
 use crate::convert;
 use crate::errors::{Kind, OrRaise};
-use crate::shared_encoder::SharedEncoder;
+use crate::shared_encoder::{SharedEncoder, with_prompt};
 
 /// A file descriptor that becomes readable when calls have finished. Workers write to it and never
 /// touch Python; an event loop watches it.
@@ -64,7 +64,7 @@ enum State {
     /// Texts are coming in.
     Filling(Vec<String>),
     /// The scheduler has it.
-    Running(Call<inference::Encoder>, usize),
+    Running(EmbeddingCall),
     /// The result was taken, or nobody wants it.
     Over,
 }
@@ -73,12 +73,13 @@ enum State {
 #[pyclass(module = "rust_ai_core._core", name = "_Pending", frozen)]
 pub(crate) struct Pending {
     encoder: Arc<SharedEncoder>,
+    prompt: String,
     state: Mutex<State>,
 }
 
 impl Pending {
-    pub(crate) fn new(encoder: Arc<SharedEncoder>) -> Pending {
-        Pending { encoder, state: Mutex::new(State::Filling(Vec::new())) }
+    pub(crate) fn new(encoder: Arc<SharedEncoder>, prompt: String) -> Pending {
+        Pending { encoder, prompt, state: Mutex::new(State::Filling(Vec::new())) }
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
@@ -96,7 +97,8 @@ impl Pending {
     fn extend(&self, texts: &Bound<'_, PyAny>) -> PyResult<()> {
         match &mut *self.state() {
             State::Filling(so_far) => {
-                so_far.extend(convert::texts_from(texts, so_far.len())?);
+                let texts = convert::texts_from(texts, so_far.len())?;
+                so_far.extend(with_prompt(texts, &self.prompt));
                 Ok(())
             }
             _ => Err(misused()),
@@ -109,19 +111,19 @@ impl Pending {
         let State::Filling(texts) = std::mem::replace(&mut *state, State::Over) else {
             return Err(misused());
         };
-        let count = texts.len();
         let bell = wakeup.get().bell.clone();
         let on_finish = Box::new(move || bell.ring(token));
-        let call = self.encoder.scheduler()?.submit_now(texts, Some(on_finish));
-        *state = State::Running(call, count);
+        let call = self.encoder.service()?.submit_now(texts, on_finish);
+        *state = State::Running(call);
         Ok(())
     }
 
     /// The vectors of a finished call.
     fn take<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyArray2<f32>>> {
-        let State::Running(call, count) = std::mem::replace(&mut *self.state(), State::Over) else {
+        let State::Running(call) = std::mem::replace(&mut *self.state(), State::Over) else {
             return Err(misused());
         };
+        let count = call.texts();
         call.take().or_raise()?.into_pyarray(py).reshape([count, self.encoder.dimension()])
     }
 

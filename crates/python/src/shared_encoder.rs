@@ -1,11 +1,12 @@
-//! An encoder and its scheduler, shared by every Python object that uses the model.
+//! An encoder, its scheduler and its cache, shared by every Python object that uses the model.
 
 use std::collections::HashMap;
 use std::ops::{ControlFlow, Deref};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError, Weak};
 
-use inference::scheduler::{MAX_WAITING_CALLS, Scheduler};
+use inference::scheduler::{Effort, MAX_WAITING_CALLS, Scheduler};
+use inference::{EmbeddingCache, EmbeddingCall, EmbeddingService};
 use pyo3::exceptions::PyTypeError;
 use pyo3::prelude::*;
 
@@ -15,20 +16,40 @@ use crate::errors::OrRaise;
 use crate::progress::Reporter;
 use crate::threads::{self, PerProcess, SIGNAL_INTERVAL};
 
-/// An encoder and what packs its callers' texts together.
-pub(crate) struct SharedEncoder {
+/// Bytes that the cache of all models together takes at most, unless an encoder has its own.
+pub(crate) const CACHE_BYTES: usize = 16 << 20;
+
+/// An encoder in memory, and what packs its callers' texts together.
+struct Loaded {
     encoder: Arc<inference::Encoder>,
     scheduler: PerProcess<Scheduler<inference::Encoder>>,
 }
 
+/// An encoder as somebody uses it: with the cache of their choice.
+pub(crate) struct SharedEncoder {
+    loaded: Arc<Loaded>,
+    cache: Cache,
+}
+
+/// Where vectors are looked up first.
+pub(crate) enum Cache {
+    Off,
+    /// The one that all models and collections share.
+    Common,
+    /// One of its own, of so many bytes.
+    Own(usize, PerProcess<EmbeddingCache>),
+}
+
+static COMMON_CACHE: PerProcess<EmbeddingCache> = PerProcess::new();
+
 /// The encoders in use, by folder: opening a model twice does not load it twice.
-static LOADED: Mutex<Option<HashMap<PathBuf, Weak<SharedEncoder>>>> = Mutex::new(None);
+static LOADED: Mutex<Option<HashMap<PathBuf, Weak<Loaded>>>> = Mutex::new(None);
 
 impl Deref for SharedEncoder {
     type Target = inference::Encoder;
 
     fn deref(&self) -> &inference::Encoder {
-        &self.encoder
+        &self.loaded.encoder
     }
 }
 
@@ -52,74 +73,136 @@ impl SharedEncoder {
         Ok((name, inner))
     }
 
-    /// The encoder that a name or a path stands for.
+    /// The encoder that a name or a path stands for, with the common cache.
     pub(crate) fn named(py: Python<'_>, name: &str) -> PyResult<Arc<SharedEncoder>> {
-        let folder: PathBuf =
-            py.import("rust_ai_core.models")?.call_method1("resolve", (name,))?.extract()?;
-        if let Some(encoder) = loaded(&folder) {
-            return Ok(encoder);
-        }
-        let encoder = Arc::new(py.detach(|| inference::Encoder::load(&folder)).or_raise()?);
-        let shared = Arc::new(SharedEncoder { encoder, scheduler: PerProcess::new() });
-        let mut cache = LOADED.lock().unwrap_or_else(PoisonError::into_inner);
-        let cache = cache.get_or_insert_default();
-        cache.retain(|_, encoder| encoder.strong_count() > 0);
-        cache.insert(folder, Arc::downgrade(&shared));
-        Ok(shared)
+        Ok(Arc::new(SharedEncoder { loaded: load(py, name)?, cache: Cache::Common }))
+    }
+
+    /// The same model with another cache.
+    pub(crate) fn with_cache(&self, cache: Cache) -> Arc<SharedEncoder> {
+        Arc::new(SharedEncoder { loaded: self.loaded.clone(), cache })
     }
 
     /// The encoder on its own.
     pub(crate) fn encoder(&self) -> &inference::Encoder {
-        &self.encoder
+        &self.loaded.encoder
     }
 
     /// This process's scheduler.
     pub(crate) fn scheduler(&self) -> PyResult<Arc<Scheduler<inference::Encoder>>> {
-        self.scheduler.get_or_make(|| {
-            Ok(Scheduler::new(self.encoder.clone(), threads::encoding()?, MAX_WAITING_CALLS))
+        let Loaded { encoder, scheduler } = &*self.loaded;
+        scheduler.get_or_make(|| {
+            Ok(Scheduler::new(encoder.clone(), threads::encoding()?, MAX_WAITING_CALLS))
         })
     }
 
-    /// Encodes texts, in packs that are shared with whoever else encodes. Waits with the GIL
-    /// released, and looks for Ctrl-C.
+    /// This process's cache, if there is one.
+    pub(crate) fn cache(&self) -> PyResult<Option<Arc<EmbeddingCache>>> {
+        let make = |bytes| move || Ok(Arc::new(EmbeddingCache::new(bytes)));
+        match &self.cache {
+            Cache::Off => Ok(None),
+            Cache::Common => COMMON_CACHE.get_or_make(make(CACHE_BYTES)).map(Some),
+            Cache::Own(bytes, cache) => cache.get_or_make(make(*bytes)).map(Some),
+        }
+    }
+
+    /// Cache and scheduler together.
+    pub(crate) fn service(&self) -> PyResult<EmbeddingService> {
+        Ok(EmbeddingService::new(self.scheduler()?, self.cache()?))
+    }
+
+    /// Encodes texts behind a prompt, in packs that are shared with whoever else encodes. Waits with
+    /// the GIL released, and looks for Ctrl-C.
     pub(crate) fn encode(
         &self,
         py: Python<'_>,
         texts: Vec<String>,
+        prompt: &str,
         progress: &Reporter<'_>,
     ) -> PyResult<Vec<f32>> {
-        let total = texts.len();
-        let scheduler = self.scheduler()?;
-        let callback = progress.callback()?;
-        let mut raised = Ok(());
-        let call = py.detach(|| {
-            let raised = Mutex::new(&mut raised);
-            scheduler.submit(texts, &|| match Python::attach(|py| py.check_signals()) {
-                Ok(()) => ControlFlow::Continue(()),
-                Err(error) => {
-                    **raised.lock().unwrap_or_else(PoisonError::into_inner) = Err(error);
-                    ControlFlow::Break(())
-                }
-            })
-        });
-        raised?;
-        let call = call.or_raise()?;
-        let mut told = 0;
-        loop {
-            let seen = if callback.is_some() { told } else { usize::MAX };
-            let now = py.detach(|| call.wait(seen, SIGNAL_INTERVAL));
-            if let Some(callback) = callback.as_ref().filter(|_| now.done > told || now.finished) {
-                told = now.done;
-                callback.call1(py, (now.done, total))?;
-            }
-            if now.finished {
-                return py.detach(|| call.take()).or_raise();
-            }
-            py.check_signals()?;
-        }
+        let call = begin(py, &self.service()?, with_prompt(texts, prompt))?;
+        wait(py, &call, progress)?;
+        py.detach(|| call.take()).or_raise()
+    }
+
+    /// Computes the vectors of texts, whatever a cache knows, and says what it took.
+    pub(crate) fn explain(
+        &self,
+        py: Python<'_>,
+        texts: Vec<String>,
+    ) -> PyResult<(Vec<f32>, Effort)> {
+        let prompt = self.encoder().prompts().of_any();
+        let service = EmbeddingService::new(self.scheduler()?, None);
+        let call = begin(py, &service, with_prompt(texts, prompt))?;
+        wait(py, &call, &Reporter::Silent)?;
+        let effort = call.effort();
+        Ok((py.detach(|| call.take()).or_raise()?, effort))
     }
 }
 
-fn loaded(folder: &Path) -> Option<Arc<SharedEncoder>> {
+/// Texts as the model reads them.
+pub(crate) fn with_prompt(mut texts: Vec<String>, prompt: &str) -> Vec<String> {
+    if !prompt.is_empty() {
+        texts.iter_mut().for_each(|text| text.insert_str(0, prompt));
+    }
+    texts
+}
+
+/// Begins a call; waits for room in the queue, if it must, and looks for Ctrl-C meanwhile.
+fn begin(
+    py: Python<'_>,
+    service: &EmbeddingService,
+    texts: Vec<String>,
+) -> PyResult<EmbeddingCall> {
+    let raised = Mutex::new(None);
+    let call = py.detach(|| {
+        service.submit(texts, &|| match Python::attach(|py| py.check_signals()) {
+            Ok(()) => ControlFlow::Continue(()),
+            Err(error) => {
+                *raised.lock().unwrap_or_else(PoisonError::into_inner) = Some(error);
+                ControlFlow::Break(())
+            }
+        })
+    });
+    match raised.into_inner().unwrap_or_else(PoisonError::into_inner) {
+        Some(error) => Err(error),
+        None => call.or_raise(),
+    }
+}
+
+/// Waits until a call is finished, tells of its progress, and looks for Ctrl-C.
+fn wait(py: Python<'_>, call: &EmbeddingCall, progress: &Reporter<'_>) -> PyResult<()> {
+    let callback = progress.callback()?;
+    let mut told = 0;
+    loop {
+        let seen = if callback.is_some() { told } else { usize::MAX };
+        let now = py.detach(|| call.wait(seen, SIGNAL_INTERVAL));
+        if let Some(callback) = callback.as_ref().filter(|_| now.done > told || now.finished) {
+            told = now.done;
+            callback.call1(py, (now.done, call.texts()))?;
+        }
+        if now.finished {
+            return Ok(());
+        }
+        py.check_signals()?;
+    }
+}
+
+fn load(py: Python<'_>, name: &str) -> PyResult<Arc<Loaded>> {
+    let folder: PathBuf =
+        py.import("rust_ai_core.models")?.call_method1("resolve", (name,))?.extract()?;
+    if let Some(encoder) = loaded(&folder) {
+        return Ok(encoder);
+    }
+    let encoder = Arc::new(py.detach(|| inference::Encoder::load(&folder)).or_raise()?);
+    let loaded = Arc::new(Loaded { encoder, scheduler: PerProcess::new() });
+    let mut cache = LOADED.lock().unwrap_or_else(PoisonError::into_inner);
+    let cache = cache.get_or_insert_default();
+    cache.retain(|_, encoder| encoder.strong_count() > 0);
+    cache.insert(folder, Arc::downgrade(&loaded));
+    Ok(loaded)
+}
+
+fn loaded(folder: &Path) -> Option<Arc<Loaded>> {
     LOADED.lock().unwrap_or_else(PoisonError::into_inner).as_ref()?.get(folder)?.upgrade()
 }

@@ -18,7 +18,21 @@ pub struct Progress {
     pub finished: bool,
 }
 
+/// What a call took.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Effort {
+    /// Tokens that the model saw, special ones included.
+    pub tokens: usize,
+    /// Items of which the model saw the beginning only, in no order.
+    pub cut: Vec<usize>,
+    /// Time of all threads together that tokenizing took.
+    pub tokenizing: Duration,
+    /// Time of all threads together that the model took, its packs' shared out by items.
+    pub running: Duration,
+}
+
 struct State {
+    effort: Effort,
     rows: Vec<f32>,
     done: usize,
     failure: Option<Error>,
@@ -45,7 +59,13 @@ impl<Item> Shared<Item> {
         Shared {
             items,
             width,
-            state: Mutex::new(State { rows, done: 0, failure: None, finished }),
+            state: Mutex::new(State {
+                effort: Effort::default(),
+                rows,
+                done: 0,
+                failure: None,
+                finished,
+            }),
             changed: Condvar::new(),
             cancelled: AtomicBool::new(false),
             on_finish,
@@ -64,9 +84,26 @@ impl<Item> Shared<Item> {
         self.cancelled.load(Ordering::Relaxed)
     }
 
-    /// Takes in the rows of some items.
-    pub(super) fn deliver<'a>(&self, rows: impl Iterator<Item = (usize, &'a [f32])>) {
+    /// Takes in what an item's tokens are.
+    pub(super) fn note_tokens(&self, tokens: usize, cut: Option<usize>, spent: Duration) {
+        let effort = &mut self.lock().effort;
+        effort.tokens += tokens;
+        effort.cut.extend(cut);
+        effort.tokenizing += spent;
+    }
+
+    pub(super) fn effort(&self) -> Effort {
+        self.lock().effort.clone()
+    }
+
+    /// Takes in the rows of some items, and the time that went into them.
+    pub(super) fn deliver<'a>(
+        &self,
+        rows: impl Iterator<Item = (usize, &'a [f32])>,
+        spent: Duration,
+    ) {
         let mut state = self.lock();
+        state.effort.running += spent;
         for (index, row) in rows {
             state.rows[index * self.width..][..self.width].copy_from_slice(row);
             state.done += 1;

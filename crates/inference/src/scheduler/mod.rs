@@ -14,12 +14,12 @@ mod tests;
 use std::ops::ControlFlow;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use rayon::ThreadPool;
 
 use call::Shared;
-pub use call::{OnFinish, Progress};
+pub use call::{Effort, OnFinish, Progress};
 use queue::{Queue, Work};
 
 use crate::error::{Error, Result};
@@ -31,8 +31,8 @@ pub const MAX_WAITING_CALLS: usize = 1024;
 /// reading the weights once more costs more than a second core gains.
 const LEAST_TOKENS: usize = 64;
 
-/// How often somebody who waits for room looks whether to go on waiting.
-const ROOM_INTERVAL: Duration = Duration::from_millis(50);
+/// How often somebody who waits looks whether to go on waiting.
+pub(crate) const WAIT_INTERVAL: Duration = Duration::from_millis(50);
 
 /// What a scheduler runs: a model that turns items into rows of floats, several at a time.
 pub trait Workload: Send + Sync + 'static {
@@ -58,6 +58,9 @@ pub trait Workload: Send + Sync + 'static {
 
     /// How many tokens a sequence has.
     fn tokens(&self, sequence: &Self::Sequence) -> usize;
+
+    /// Whether a sequence is the beginning of its item and not the whole.
+    fn is_cut(&self, item: &Self::Item, sequence: &Self::Sequence) -> bool;
 
     /// Computes one row a sequence.
     ///
@@ -154,7 +157,7 @@ impl<W: Workload> Scheduler<W> {
         while waiting.queue.calls() >= self.capacity {
             (waiting, _) = self
                 .room
-                .wait_timeout(waiting, ROOM_INTERVAL)
+                .wait_timeout(waiting, WAIT_INTERVAL)
                 .unwrap_or_else(PoisonError::into_inner);
             // Asking may take another lock, such as the interpreter's.
             drop(waiting);
@@ -184,27 +187,6 @@ impl<W: Workload> Scheduler<W> {
             }
         }
         Call { scheduler: self.clone(), shared }
-    }
-
-    /// All rows of `items` in their order. `progress` is told on this thread, whenever a pack with
-    /// some of them is done, how many are, and stops the call when it says so.
-    ///
-    /// # Errors
-    /// An item cannot be tokenized; the model failed; [`Error::Interrupted`].
-    pub fn run_with(
-        self: &Arc<Self>,
-        items: Vec<W::Item>,
-        progress: &dyn Fn(usize) -> ControlFlow<()>,
-    ) -> Result<Vec<f32>> {
-        let call = self.submit(items, &|| progress(0))?;
-        let mut seen = 0;
-        loop {
-            let now = call.wait(seen, ROOM_INTERVAL);
-            if progress(now.done).is_break() || now.finished {
-                return call.take();
-            }
-            seen = now.done;
-        }
     }
 
     /// Tokens of the next pack: an even part of what is left, where that is less than a full one.
@@ -298,24 +280,35 @@ impl<W: Workload> Scheduler<W> {
 
     fn tokenize(&self, work: &Work<W>) -> std::result::Result<W::Sequence, String> {
         let item = &work.call.items[work.index];
+        let started = Instant::now();
         // A panic on the pool would end the process; the caller gets it as an error instead.
-        catch_unwind(AssertUnwindSafe(|| self.workload.tokenize(item)))
-            .unwrap_or_else(|_| Err("the tokenizer panicked".into()))
+        let sequence = catch_unwind(AssertUnwindSafe(|| self.workload.tokenize(item)))
+            .unwrap_or_else(|_| Err("the tokenizer panicked".into()))?;
+        let tokens = self.workload.tokens(&sequence);
+        let cut = self.workload.is_cut(item, &sequence).then_some(work.index);
+        work.call.note_tokens(tokens, cut, started.elapsed());
+        Ok(sequence)
     }
 
     fn run(&self, pack: Vec<(Work<W>, W::Sequence)>) {
         let (works, sequences): (Vec<_>, Vec<_>) = pack.into_iter().unzip();
+        let started = Instant::now();
         let width = self.workload.width();
         let mut rows = vec![0.0; works.len() * width];
         let outcome = catch_unwind(AssertUnwindSafe(|| self.workload.run(&sequences, &mut rows)))
             .unwrap_or_else(|_| Err("it panicked".into()));
         let mut indexed: Vec<_> = works.into_iter().zip(rows.chunks_exact(width)).collect();
+        // A text's part in the time is its part in the items: its pack's are of like lengths or few.
+        let each = started.elapsed() / indexed.len() as u32;
         // A stable sort: the items of one call side by side, so that each call is told once.
         indexed.sort_by_key(|(work, _)| Arc::as_ptr(&work.call).addr());
         for own in indexed.chunk_by(|(a, _), (b, _)| Arc::ptr_eq(&a.call, &b.call)) {
             let call = &own[0].0.call;
             match &outcome {
-                Ok(()) => call.deliver(own.iter().map(|(work, row)| (work.index, *row))),
+                Ok(()) => {
+                    let spent = each * own.len() as u32;
+                    call.deliver(own.iter().map(|(work, row)| (work.index, *row)), spent);
+                }
                 Err(reason) => call.fail(Error::Failed { reason: reason.clone() }),
             }
         }
@@ -323,6 +316,11 @@ impl<W: Workload> Scheduler<W> {
 }
 
 impl<W: Workload> Call<W> {
+    /// How many items it has.
+    pub fn items(&self) -> usize {
+        self.shared.items.len()
+    }
+
     /// How far it is.
     pub fn progress(&self) -> Progress {
         self.shared.progress()
@@ -331,6 +329,11 @@ impl<W: Workload> Call<W> {
     /// Waits until more than `seen` items are done or the call is finished, `timeout` at most.
     pub fn wait(&self, seen: usize, timeout: Duration) -> Progress {
         self.shared.wait(seen, timeout)
+    }
+
+    /// What it took so far.
+    pub fn effort(&self) -> Effort {
+        self.shared.effort()
     }
 
     /// The rows of a finished call, once.

@@ -16,6 +16,8 @@ struct Doubling {
 /// What an item that cannot be tokenized, or run, is made of.
 const NO_TOKENS: usize = 666;
 const POISON: usize = 13;
+/// An item of which only the beginning counts.
+const CUT: usize = 99;
 const WAIT: Duration = Duration::from_secs(60);
 
 impl Workload for Doubling {
@@ -41,6 +43,10 @@ impl Workload for Doubling {
 
     fn tokens(&self, sequence: &usize) -> usize {
         *sequence
+    }
+
+    fn is_cut(&self, item: &usize, _sequence: &usize) -> bool {
+        *item == CUT
     }
 
     fn run(&self, pack: &[usize], rows: &mut [f32]) -> std::result::Result<(), String> {
@@ -246,17 +252,12 @@ fn the_end_of_a_call_is_told_once() {
 }
 
 #[test]
-fn progress_counts_up_and_stops() {
-    let scheduler = scheduler(1, None);
-    let seen = std::cell::RefCell::new(Vec::new());
-    let note = |done| {
-        seen.borrow_mut().push(done);
-        ControlFlow::Continue(())
-    };
-    scheduler.run_with(vec![100; 50], &note).unwrap();
-    assert!(seen.borrow().is_sorted() && seen.borrow().len() > 1);
-    assert_eq!(seen.borrow().last(), Some(&50));
-
-    let stopped = scheduler.run_with(vec![100; 5000], &|_| ControlFlow::Break(()));
-    assert!(matches!(stopped, Err(Error::Interrupted { total: 5000, .. })), "{stopped:?}");
+fn a_call_knows_what_it_took() {
+    let scheduler = scheduler(2, None);
+    let call = scheduler.submit_now(vec![30, CUT, 40, CUT], None);
+    while !call.wait(usize::MAX, WAIT).finished {}
+    let Effort { tokens, mut cut, tokenizing, running } = call.effort();
+    cut.sort_unstable();
+    assert_eq!((tokens, cut), (70 + 2 * CUT, vec![1, 3]));
+    assert!(!tokenizing.is_zero() && !running.is_zero());
 }

@@ -1,9 +1,8 @@
 //! What ingestion needs of a model, so that it can be tested without one.
 
 use std::ops::ControlFlow;
-use std::sync::Arc;
 
-use inference::scheduler::Scheduler;
+use inference::EmbeddingService;
 
 use crate::{TokenOffsets, TokenizerFailure};
 
@@ -39,24 +38,27 @@ impl TokenOffsets for inference::Encoder {
     }
 }
 
-impl TokenOffsets for Arc<Scheduler<inference::Encoder>> {
+impl TokenOffsets for EmbeddingService {
     fn token_offsets(&self, text: &str) -> Result<Vec<(u32, u32)>, TokenizerFailure> {
-        self.workload().as_ref().token_offsets(text).map_err(Into::into)
+        self.encoder().token_offsets(text).map_err(Into::into)
     }
 }
 
-/// Through its scheduler, an encoder embeds for an ingestion and for whoever searches meanwhile.
-impl Embedder for Arc<Scheduler<inference::Encoder>> {
+/// Embeds documents, with what the model wants to read before one.
+impl Embedder for EmbeddingService {
     fn dimension(&self) -> usize {
-        self.workload().dimension()
+        self.encoder().dimension()
     }
 
     fn content_tokens(&self) -> usize {
-        self.workload().content_tokens()
+        let encoder = self.encoder();
+        let prompt = encoder.token_offsets(encoder.prompts().of_documents());
+        let taken = prompt.map_or(0, |tokens| tokens.len());
+        encoder.content_tokens().saturating_sub(taken).max(1)
     }
 
     fn fingerprint(&self) -> &str {
-        self.workload().fingerprint()
+        self.encoder().fingerprint()
     }
 
     fn embed(
@@ -64,8 +66,9 @@ impl Embedder for Arc<Scheduler<inference::Encoder>> {
         texts: &[&str],
         progress: &dyn Fn(usize) -> ControlFlow<()>,
     ) -> Result<Option<Vec<f32>>, ModelFailure> {
-        let texts = texts.iter().map(|&text| text.to_owned()).collect();
-        match self.run_with(texts, progress) {
+        let prompt = self.encoder().prompts().of_documents();
+        let texts = texts.iter().map(|text| format!("{prompt}{text}")).collect();
+        match EmbeddingService::embed(self, texts, progress) {
             Ok(vectors) => Ok(Some(vectors)),
             Err(inference::Error::Interrupted { .. }) => Ok(None),
             Err(error) => Err(error.into()),
