@@ -69,14 +69,27 @@ fn differing<S: BitCounts>(simd: S, a: &[u8], b: &[u8]) -> u64 {
         count = unsafe { simd.add_differing(a.add(at), b.add(at), count) };
         at += S::STEP;
     }
-    if at < length {
-        let (mut a_part, mut b_part) = ([0u8; 64], [0u8; 64]);
-        // SAFETY: length - at bytes are left of both, less than a step, which is at most 64.
-        count = unsafe {
-            a.add(at).copy_to_nonoverlapping(a_part.as_mut_ptr(), length - at);
-            b.add(at).copy_to_nonoverlapping(b_part.as_mut_ptr(), length - at);
-            simd.add_differing(a_part.as_ptr(), b_part.as_ptr(), count)
-        };
+    let mut total = simd.total(count);
+    while at + WORD <= length {
+        // SAFETY: at + WORD <= length, the length of both.
+        total += unsafe { u64::from((word(a.add(at)) ^ word(b.add(at))).count_ones()) };
+        at += WORD;
     }
-    simd.total(count)
+    while at < length {
+        // SAFETY: at < length, the length of both.
+        total += unsafe { u64::from((*a.add(at) ^ *b.add(at)).count_ones()) };
+        at += 1;
+    }
+    total
+}
+
+/// Bytes of what is left that are counted at a time.
+const WORD: usize = 8;
+
+/// # Safety
+/// Eight bytes from `at` on are readable.
+#[inline(always)]
+unsafe fn word(at: *const u8) -> u64 {
+    // SAFETY: this function's contract.
+    unsafe { at.cast::<u64>().read_unaligned() }
 }

@@ -4,7 +4,7 @@ use crate::backend::Backend;
 use crate::dispatch::ByteKernel;
 use crate::element::SCALE_BYTES;
 use crate::row_codec::scale_behind;
-use crate::row_score::{Measure, Selection, StoredRows};
+use crate::row_score::{Job, Measure};
 use crate::simd::{ByteProducts, EXACT_BYTE_PRODUCTS};
 
 impl Backend {
@@ -70,52 +70,83 @@ unsafe fn dot<S: ByteProducts>(simd: S, a: *const i8, b: *const i8, length: usiz
                 at = end;
             }
         }
-        total += simd.total(sums[0]) + simd.total(sums[1]);
+        total += i64::from(simd.total_i32(simd.plus(sums[0], sums[1])));
     }
     total
 }
 
-/// An `Int8` row against others.
-pub(crate) struct ScoreByteRows<'a> {
-    pub(crate) query: &'a [u8],
-    pub(crate) rows: StoredRows<'a>,
-    pub(crate) selection: Selection<'a>,
-    pub(crate) measure: Measure,
-    pub(crate) out: &'a mut [f32],
+/// An `Int8` row that others are scored against.
+struct ByteQuery<'a> {
+    row: &'a [u8],
+    scale: f64,
+    /// Its squared norm, where the measure needs it.
+    squared: f64,
+    measure: Measure,
 }
 
-impl ByteKernel for ScoreByteRows<'_> {
+impl<'a> ByteQuery<'a> {
+    #[inline(always)]
+    fn new<S: ByteProducts>(simd: S, row: &'a [u8], measure: Measure) -> Self {
+        let scale = f64::from(scale_behind(row));
+        let squared = match measure {
+            Measure::Dot => 0.0,
+            Measure::SquaredL2 => scale * scale * product(simd, row, row),
+        };
+        ByteQuery { row, scale, squared, measure }
+    }
+
+    #[inline(always)]
+    fn score<S: ByteProducts>(&self, simd: S, row: &[u8]) -> f32 {
+        let scale = f64::from(scale_behind(row));
+        let dot = self.scale * scale * product(simd, self.row, row);
+        let score = match self.measure {
+            Measure::Dot => dot,
+            Measure::SquaredL2 => {
+                (self.squared + scale * scale * product(simd, row, row) - 2.0 * dot).max(0.0)
+            }
+        };
+        score as f32
+    }
+}
+
+/// The dot product of the codes of two `Int8` rows.
+#[inline(always)]
+fn product<S: ByteProducts>(simd: S, a: &[u8], b: &[u8]) -> f64 {
+    assert!(a.len() == b.len() && a.len() >= SCALE_BYTES, "rows of the query's dimension");
+    // SAFETY: both rows are this many codes and a scale.
+    unsafe { dot(simd, a.as_ptr().cast(), b.as_ptr().cast(), a.len() - SCALE_BYTES) as f64 }
+}
+
+/// An `Int8` row against one other.
+pub(crate) struct ScoreByteRow<'a> {
+    pub(crate) query: &'a [u8],
+    pub(crate) row: &'a [u8],
+    pub(crate) measure: Measure,
+}
+
+impl ByteKernel for ScoreByteRow<'_> {
+    type Output = f32;
+    #[inline(always)]
+    fn run<S: ByteProducts>(self, simd: S) -> f32 {
+        ByteQuery::new(simd, self.query, self.measure).score(simd, self.row)
+    }
+}
+
+/// An `Int8` row against several others.
+pub(crate) struct ScoreByteRows<'j, 'a> {
+    pub(crate) job: &'j mut Job<'a>,
+    pub(crate) measure: Measure,
+}
+
+impl ByteKernel for ScoreByteRows<'_, '_> {
     type Output = ();
     #[inline(always)]
     fn run<S: ByteProducts>(self, simd: S) {
-        let dimension = self.query.len() - SCALE_BYTES;
-        let query: *const i8 = self.query.as_ptr().cast();
-        let query_scale = f64::from(scale_behind(self.query));
-        let query_squared = match self.measure {
-            Measure::Dot => 0.0,
-            Measure::SquaredL2 => {
-                // SAFETY: the query is `dimension` codes and a scale.
-                query_scale * query_scale * unsafe { dot(simd, query, query, dimension) } as f64
-            }
-        };
+        let Job { query, rows, selection, ref mut out } = *self.job;
+        let query = ByteQuery::new(simd, query, self.measure);
         let mut n = 0;
-        while n < self.out.len() {
-            let stored = self.selection.row(self.rows, n);
-            assert_eq!(stored.len(), self.query.len(), "rows of the query's dimension");
-            let row: *const i8 = stored.as_ptr().cast();
-            let scale = f64::from(scale_behind(stored));
-            // SAFETY: query and row are `dimension` codes and a scale each.
-            let product = unsafe { dot(simd, query, row, dimension) } as f64;
-            let product = query_scale * scale * product;
-            self.out[n] = match self.measure {
-                Measure::Dot => product,
-                Measure::SquaredL2 => {
-                    // SAFETY: as above.
-                    let row_squared =
-                        scale * scale * unsafe { dot(simd, row, row, dimension) } as f64;
-                    (query_squared + row_squared - 2.0 * product).max(0.0)
-                }
-            } as f32;
+        while n < out.len() {
+            out[n] = query.score(simd, selection.row(rows, n));
             n += 1;
         }
     }

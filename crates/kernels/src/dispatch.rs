@@ -52,9 +52,9 @@ run_with! {
     bytes_avx2: ByteKernel on Avx2, "avx2,fma", "x86_64";
     bytes_neon_dotprod: ByteKernel on NeonDotprod, "neon,dotprod", "aarch64";
     bytes_neon: ByteKernel on Neon, "neon", "aarch64";
-    bits_avx512_popcount: BitKernel on Avx512Popcount, "avx512f,avx512vpopcntdq,avx2", "x86_64";
-    bits_avx512: BitKernel on Avx512, "avx512f,avx512bw,avx2", "x86_64";
-    bits_avx2: BitKernel on Avx2, "avx2", "x86_64";
+    bits_avx512_popcount: BitKernel on Avx512Popcount, "avx512f,avx512vpopcntdq,avx2,popcnt", "x86_64";
+    bits_avx512: BitKernel on Avx512, "avx512f,avx512bw,avx2,popcnt", "x86_64";
+    bits_avx2: BitKernel on Avx2, "avx2,popcnt", "x86_64";
     bits_neon: BitKernel on Neon, "neon", "aarch64";
 }
 

@@ -3,7 +3,7 @@
 use std::marker::PhantomData;
 
 use crate::backend::Backend;
-use crate::byte_rows::ScoreByteRows;
+use crate::byte_rows::{ScoreByteRow, ScoreByteRows};
 use crate::dispatch::Kernel;
 use crate::element::{BFloat16, Code, Element, ElementType, Float16, Float32, load_part};
 use crate::row_codec::scale_behind;
@@ -147,11 +147,30 @@ impl RowScorer<'_> {
     /// The row is not of the query's dimension.
     #[inline]
     pub fn score(&self, row: &[u8]) -> f32 {
-        let mut score = [0.0];
-        let row_bytes = row.len();
-        let rows = StoredRows { element: self.element, row_bytes, stride: row_bytes, bytes: row };
-        self.run(rows, Selection::From(0), &mut score);
-        score[0]
+        self.check(self.element, row.len());
+        let (backend, measure) = (self.backend, self.measure);
+        match self.query {
+            Query::Floats(query) => {
+                let pair = Pair { query: bytes_of(query), row };
+                match self.element {
+                    ElementType::Float32 => pair.score::<Float32, Float32>(backend, measure),
+                    ElementType::Float16 => pair.score::<Float32, Float16>(backend, measure),
+                    ElementType::BFloat16 => pair.score::<Float32, BFloat16>(backend, measure),
+                    ElementType::Int8 => pair.score::<Float32, Code>(backend, measure),
+                }
+            }
+            Query::Row(query) => {
+                let pair = Pair { query, row };
+                match self.element {
+                    ElementType::Float32 => pair.score::<Float32, Float32>(backend, measure),
+                    ElementType::Float16 => pair.score::<Float16, Float16>(backend, measure),
+                    ElementType::BFloat16 => pair.score::<BFloat16, BFloat16>(backend, measure),
+                    ElementType::Int8 => {
+                        backend.dispatch_bytes(ScoreByteRow { query, row, measure })
+                    }
+                }
+            }
+        }
     }
 
     /// `out[n]` = score of row `first + n`.
@@ -159,7 +178,7 @@ impl RowScorer<'_> {
     /// # Panics
     /// The rows are not of the query's type and dimension, or end before `first + out.len()`.
     pub fn score_from(&self, rows: StoredRows<'_>, first: usize, out: &mut [f32]) {
-        self.run(rows, Selection::From(first), out);
+        self.score_several(rows, Selection::From(first), out);
     }
 
     /// `out[n]` = score of row `listed[n]`, while the rows to come are fetched from memory.
@@ -169,63 +188,85 @@ impl RowScorer<'_> {
     /// `listed` and `out` differ in length.
     pub fn score_listed(&self, rows: StoredRows<'_>, listed: &[u32], out: &mut [f32]) {
         assert_eq!(listed.len(), out.len(), "a score for every listed row");
-        self.run(rows, Selection::Listed(listed), out);
+        self.score_several(rows, Selection::Listed(listed), out);
     }
 
-    #[inline]
-    fn run(&self, rows: StoredRows<'_>, selection: Selection<'_>, out: &mut [f32]) {
-        assert_eq!(rows.element, self.element, "rows of the query's type");
-        let row_bytes = match self.query {
-            Query::Floats(query) => self.element.row_bytes(query.len()),
-            Query::Row(query) => query.len(),
-        };
-        assert_eq!(rows.row_bytes, row_bytes, "rows of the query's dimension");
+    fn score_several(&self, rows: StoredRows<'_>, selection: Selection<'_>, out: &mut [f32]) {
+        self.check(rows.element, rows.row_bytes);
         let (backend, measure) = (self.backend, self.measure);
-        match (self.query, self.element) {
-            (Query::Floats(query), element) => {
-                // SAFETY: every float is four bytes without padding.
-                let query = unsafe {
-                    std::slice::from_raw_parts(query.as_ptr().cast(), size_of_val(query))
-                };
-                let mut job = Job { query, rows, selection, out };
-                match element {
-                    ElementType::Float32 => job.run::<Float32, Float32>(backend, measure),
-                    ElementType::Float16 => job.run::<Float32, Float16>(backend, measure),
-                    ElementType::BFloat16 => job.run::<Float32, BFloat16>(backend, measure),
-                    ElementType::Int8 => job.run::<Float32, Code>(backend, measure),
+        match self.query {
+            Query::Floats(query) => {
+                let mut job = Job { query: bytes_of(query), rows, selection, out };
+                match self.element {
+                    ElementType::Float32 => job.score::<Float32, Float32>(backend, measure),
+                    ElementType::Float16 => job.score::<Float32, Float16>(backend, measure),
+                    ElementType::BFloat16 => job.score::<Float32, BFloat16>(backend, measure),
+                    ElementType::Int8 => job.score::<Float32, Code>(backend, measure),
                 }
             }
-            (Query::Row(query), ElementType::Int8) => {
-                backend.dispatch_bytes(ScoreByteRows { query, rows, selection, measure, out });
-            }
-            (Query::Row(query), element) => {
+            Query::Row(query) => {
                 let mut job = Job { query, rows, selection, out };
-                match element {
-                    ElementType::Float16 => job.run::<Float16, Float16>(backend, measure),
-                    ElementType::BFloat16 => job.run::<BFloat16, BFloat16>(backend, measure),
-                    ElementType::Float32 | ElementType::Int8 => {
-                        job.run::<Float32, Float32>(backend, measure);
+                match self.element {
+                    ElementType::Float32 => job.score::<Float32, Float32>(backend, measure),
+                    ElementType::Float16 => job.score::<Float16, Float16>(backend, measure),
+                    ElementType::BFloat16 => job.score::<BFloat16, BFloat16>(backend, measure),
+                    ElementType::Int8 => {
+                        backend.dispatch_bytes(ScoreByteRows { job: &mut job, measure });
                     }
                 }
             }
         }
     }
+
+    #[inline]
+    fn check(&self, element: ElementType, row_bytes: usize) {
+        assert!(element == self.element, "rows of the query's type");
+        let expected = match self.query {
+            Query::Floats(query) => element.row_bytes(query.len()),
+            Query::Row(query) => query.len(),
+        };
+        assert!(row_bytes == expected, "rows of the query's dimension");
+    }
 }
 
-/// A query of whole elements against rows.
-struct Job<'a> {
+#[inline(always)]
+fn bytes_of(query: &[f32]) -> &[u8] {
+    // SAFETY: every float is four bytes without padding.
+    unsafe { std::slice::from_raw_parts(query.as_ptr().cast(), size_of_val(query)) }
+}
+
+/// A query of whole elements against one row: apart from [`Job`], because setting up a job takes as
+/// long as scoring a short row.
+#[derive(Clone, Copy)]
+struct Pair<'a> {
     query: &'a [u8],
-    rows: StoredRows<'a>,
-    selection: Selection<'a>,
-    out: &'a mut [f32],
+    row: &'a [u8],
+}
+
+impl Pair<'_> {
+    #[inline]
+    fn score<Q: Element, E: Element>(self, backend: Backend, measure: Measure) -> f32 {
+        match measure {
+            Measure::Dot => backend.dispatch(ScoreRow::<Q, E, Dot>(self, PhantomData)),
+            Measure::SquaredL2 => backend.dispatch(ScoreRow::<Q, E, SquaredL2>(self, PhantomData)),
+        }
+    }
+}
+
+/// A query against several rows.
+pub(crate) struct Job<'a> {
+    pub(crate) query: &'a [u8],
+    pub(crate) rows: StoredRows<'a>,
+    pub(crate) selection: Selection<'a>,
+    pub(crate) out: &'a mut [f32],
 }
 
 impl Job<'_> {
     #[inline]
-    fn run<Q: Element, E: Element>(&mut self, backend: Backend, measure: Measure) {
+    fn score<Q: Element, E: Element>(&mut self, backend: Backend, measure: Measure) {
         match measure {
-            Measure::Dot => backend.dispatch(ScoreRows::<Q, E, Dot>::new(self)),
-            Measure::SquaredL2 => backend.dispatch(ScoreRows::<Q, E, SquaredL2>::new(self)),
+            Measure::Dot => backend.dispatch(ScoreRows::<Q, E, Dot>(self, PhantomData)),
+            Measure::SquaredL2 => backend.dispatch(ScoreRows::<Q, E, SquaredL2>(self, PhantomData)),
         }
     }
 }
@@ -275,34 +316,37 @@ impl Term for SquaredL2 {
     }
 }
 
-/// The job is passed by reference: to copy it for the call would cost as much as to score a row.
-struct ScoreRows<'j, 'a, Q, E, T> {
-    job: &'j mut Job<'a>,
-    types: PhantomData<(Q, E, T)>,
-}
+struct ScoreRow<'a, Q, E, T>(Pair<'a>, PhantomData<(Q, E, T)>);
 
-impl<'j, 'a, Q, E, T> ScoreRows<'j, 'a, Q, E, T> {
+impl<Q: Element, E: Element, T: Term> Kernel for ScoreRow<'_, Q, E, T> {
+    type Output = f32;
     #[inline(always)]
-    fn new(job: &'j mut Job<'a>) -> Self {
-        ScoreRows { job, types: PhantomData }
+    fn run<S: Simd>(self, simd: S) -> f32 {
+        score_row::<Q, E, T, S>(simd, self.0.query, self.0.row)
     }
 }
+
+struct ScoreRows<'j, 'a, Q, E, T>(&'j mut Job<'a>, PhantomData<(Q, E, T)>);
 
 impl<Q: Element, E: Element, T: Term> Kernel for ScoreRows<'_, '_, Q, E, T> {
     type Output = ();
     #[inline(always)]
     fn run<S: Simd>(self, simd: S) {
-        let Job { query, rows, selection, ref mut out } = *self.job;
+        let Job { query, rows, selection, ref mut out } = *self.0;
         let mut n = 0;
         while n < out.len() {
-            let row = selection.row(rows, n);
-            // Codes alone are scaled, by what stands behind them.
-            let scale = if E::BYTES == 1 { scale_behind(row) } else { 1.0 };
-            let sum = sum_terms::<Q, E, T, S>(simd, query, row, -scale);
-            out[n] = if T::SCALES_TERMS { sum } else { scale * sum };
+            out[n] = score_row::<Q, E, T, S>(simd, query, selection.row(rows, n));
             n += 1;
         }
     }
+}
+
+#[inline(always)]
+fn score_row<Q: Element, E: Element, T: Term, S: Simd>(simd: S, query: &[u8], row: &[u8]) -> f32 {
+    // Codes alone are scaled, by what stands behind them.
+    let scale = if E::BYTES == 1 { scale_behind(row) } else { 1.0 };
+    let sum = sum_terms::<Q, E, T, S>(simd, query, row, -scale);
+    if T::SCALES_TERMS { sum } else { scale * sum }
 }
 
 /// Independent sums: enough to hide the latency of a fused multiply-add.

@@ -109,10 +109,14 @@ pub(crate) trait ByteProducts: Copy {
     unsafe fn dot_i8_i8(self, a: *const i8, b: *const i8, sum: Self::Sum) -> Self::Sum;
     /// Adds `CODE_STEP` products `codes[i] * query[i]`, exactly, as long as no 32-bit lane overflows.
     unsafe fn dot_i8_i16(self, codes: *const i8, query: *const i16, sum: Self::Sum) -> Self::Sum;
+    /// The lanes of both.
+    fn plus(self, a: Self::Sum, b: Self::Sum) -> Self::Sum;
+    /// The sum of the lanes, where it fits 32 bits.
+    fn total_i32(self, sum: Self::Sum) -> i32;
     fn total(self, sum: Self::Sum) -> i64;
 }
 
-/// Products of two one-byte integers that every backend's lanes can add up: with a single lane,
+/// Products of two one-byte integers whose sum fits 32 bits, even with 128 added to one of each two:
 /// `2^15 * 255 * 128 < 2^31`.
 pub(crate) const EXACT_BYTE_PRODUCTS: usize = 1 << 15;
 

@@ -10,7 +10,7 @@ pub(crate) struct Avx2(());
 
 impl Avx2 {
     /// # Safety
-    /// The CPU must have AVX2 and FMA.
+    /// The CPU must have AVX2, FMA, F16C and POPCNT.
     pub(crate) unsafe fn assume() -> Self {
         Avx2(())
     }
@@ -114,6 +114,12 @@ impl ByteProducts for Avx2 {
             let codes = _mm256_cvtepi8_epi16(_mm_loadu_si128(codes.cast()));
             let query = _mm256_loadu_si256(query.cast());
             _mm256_add_epi32(sum, _mm256_madd_epi16(codes, query))
+        }}
+        plus(a: __m256i, b: __m256i) -> __m256i { _mm256_add_epi32(a, b) }
+        total_i32(x: __m256i) -> i32 {{
+            let four = _mm_add_epi32(_mm256_castsi256_si128(x), _mm256_extracti128_si256::<1>(x));
+            let two = _mm_add_epi32(four, _mm_unpackhi_epi64(four, four));
+            _mm_cvtsi128_si32(_mm_add_epi32(two, _mm_shuffle_epi32::<1>(two)))
         }}
         total(x: __m256i) -> i64 {{
             let low = _mm256_cvtepi32_epi64(_mm256_castsi256_si128(x));

@@ -10,7 +10,7 @@ pub(crate) struct Avx512(());
 
 impl Avx512 {
     /// # Safety
-    /// The CPU must have AVX-512 F and BW, AVX2 and FMA.
+    /// The CPU must have AVX-512 F and BW, and what [`super::avx2::Avx2`] stands for.
     pub(crate) unsafe fn assume() -> Self {
         Avx512(())
     }
@@ -105,6 +105,8 @@ impl ByteProducts for Avx512 {
             let query = _mm512_loadu_si512(query.cast());
             _mm512_add_epi32(sum, _mm512_madd_epi16(codes, query))
         }}
+        plus(a: __m512i, b: __m512i) -> __m512i { _mm512_add_epi32(a, b) }
+        total_i32(x: __m512i) -> i32 { _mm512_reduce_add_epi32(x) }
         total(x: __m512i) -> i64 {{
             let low = _mm512_cvtepi32_epi64(_mm512_castsi512_si256(x));
             let high = _mm512_cvtepi32_epi64(_mm512_extracti64x4_epi64::<1>(x));

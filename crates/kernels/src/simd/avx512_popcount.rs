@@ -10,7 +10,7 @@ pub(crate) struct Avx512Popcount(());
 
 impl Avx512Popcount {
     /// # Safety
-    /// The CPU must have AVX-512 F and VPOPCNTDQ.
+    /// The CPU must have AVX-512 F and VPOPCNTDQ, AVX2 and POPCNT.
     pub(crate) unsafe fn assume() -> Self {
         Avx512Popcount(())
     }

@@ -46,6 +46,13 @@ impl ByteProducts for Avx512Vnni {
             let query = _mm512_loadu_si512(query.cast());
             Sum { shifted: _mm512_dpwssd_epi32(sum.shifted, codes, query), shift: sum.shift }
         }}
+        plus(a: Sum, b: Sum) -> Sum {
+            Sum {
+                shifted: _mm512_add_epi32(a.shifted, b.shifted),
+                shift: _mm512_add_epi32(a.shift, b.shift),
+            }
+        }
+        total_i32(x: Sum) -> i32 { _mm512_reduce_add_epi32(_mm512_sub_epi32(x.shifted, x.shift)) }
         total(x: Sum) -> i64 {{
             let x = _mm512_sub_epi32(x.shifted, x.shift);
             let low = _mm512_cvtepi32_epi64(_mm512_castsi512_si256(x));

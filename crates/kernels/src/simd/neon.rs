@@ -108,6 +108,8 @@ impl ByteProducts for Neon {
             let sum = vmlal_s16(sum, vget_low_s16(codes), vget_low_s16(query));
             vmlal_high_s16(sum, codes, query)
         }}
+        plus(a: int32x4_t, b: int32x4_t) -> int32x4_t { vaddq_s32(a, b) }
+        total_i32(x: int32x4_t) -> i32 { vaddvq_s32(x) }
         total(x: int32x4_t) -> i64 { vaddlvq_s32(x) }
     }
 }

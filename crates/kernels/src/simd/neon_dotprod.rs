@@ -35,6 +35,8 @@ impl ByteProducts for NeonDotprod {
                 options(pure, nomem, nostack, preserves_flags));
             sum
         }}
+        plus(a: int32x4_t, b: int32x4_t) -> int32x4_t { vaddq_s32(a, b) }
+        total_i32(x: int32x4_t) -> i32 { vaddvq_s32(x) }
         total(x: int32x4_t) -> i64 { vaddlvq_s32(x) }
     }
 

@@ -220,6 +220,16 @@ impl ByteProducts for Scalar {
     }
 
     #[inline(always)]
+    fn plus(self, a: [i32; 4], b: [i32; 4]) -> [i32; 4] {
+        lanes!(4, |i| a[i] + b[i])
+    }
+
+    #[inline(always)]
+    fn total_i32(self, x: [i32; 4]) -> i32 {
+        x[0] + x[1] + x[2] + x[3]
+    }
+
+    #[inline(always)]
     fn total(self, x: [i32; 4]) -> i64 {
         i64::from(x[0]) + i64::from(x[1]) + i64::from(x[2]) + i64::from(x[3])
     }
