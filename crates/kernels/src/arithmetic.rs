@@ -1,5 +1,6 @@
 //! In what precision a distance reads its vectors and sums its terms.
 
+use crate::narrow::{Bf16, F16};
 use crate::simd::Simd;
 
 /// One way to read elements and to sum over them; distances are written once over it.
@@ -38,6 +39,10 @@ pub(crate) struct Single;
 pub(crate) struct Double;
 /// `f32` elements, `f64` sums: no rounding error worth the name, half the speed of [`Single`].
 pub(crate) struct Widened;
+/// Half-precision elements, `f64` sums.
+pub(crate) struct WidenedF16;
+/// bfloat16 elements, `f64` sums.
+pub(crate) struct WidenedBf16;
 
 macro_rules! arithmetic {
     ($name:ty, $element:ty, $sum:ty, $vector:ident, $lanes:ident, $splat:ident, $load:ident, $add:ident, $sub:ident, $mul_add:ident, $reduce:ident) => {
@@ -57,7 +62,7 @@ macro_rules! arithmetic {
             #[inline(always)]
             unsafe fn load<S: Simd>(simd: S, from: *const $element) -> S::$vector {
                 // SAFETY: readable by this method's own contract.
-                unsafe { simd.$load(from) }
+                unsafe { simd.$load(from.cast()) }
             }
             #[inline(always)]
             fn add<S: Simd>(simd: S, a: S::$vector, b: S::$vector) -> S::$vector {
@@ -134,6 +139,32 @@ arithmetic!(
     F64_LANES,
     f64_splat,
     f64_load_f32,
+    f64_add,
+    f64_sub,
+    f64_mul_add,
+    f64_sum
+);
+arithmetic!(
+    WidenedF16,
+    F16,
+    f64,
+    F64,
+    F64_LANES,
+    f64_splat,
+    f64_load_f16,
+    f64_add,
+    f64_sub,
+    f64_mul_add,
+    f64_sum
+);
+arithmetic!(
+    WidenedBf16,
+    Bf16,
+    f64,
+    F64,
+    F64_LANES,
+    f64_splat,
+    f64_load_bf16,
     f64_add,
     f64_sub,
     f64_mul_add,

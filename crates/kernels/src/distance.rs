@@ -2,9 +2,10 @@
 
 use std::marker::PhantomData;
 
-use crate::arithmetic::{Arithmetic, Widened};
+use crate::arithmetic::Arithmetic;
 use crate::backend::Backend;
 use crate::dispatch::Kernel;
+use crate::narrow::{Bf16, F16};
 use crate::simd::Simd;
 
 /// An element type with kernels: `f32` (sums in `f32`) or `f64`.
@@ -12,9 +13,46 @@ pub trait Float: sealed::Sealed + Copy + Send + Sync + PartialOrd + Default + 's
 impl Float for f32 {}
 impl Float for f64 {}
 
+/// An element type of at most 32 bits whose sums can be kept in `f64`.
+pub trait Narrow: sealed::Widening + Copy + Send + Sync + 'static {}
+impl Narrow for f32 {}
+impl Narrow for F16 {}
+impl Narrow for Bf16 {}
+
 mod sealed {
     use super::{Backend, CosineSums, Dot, Many, Pair, SquaredL2};
-    use crate::arithmetic::{Double, Single};
+    use crate::arithmetic::{Double, Single, Widened, WidenedBf16, WidenedF16};
+    use crate::narrow::{Bf16, F16};
+
+    /// The kernels of an element type that keep their sums in `f64`.
+    pub trait Widening: Sized {
+        fn dot_widened(backend: Backend, a: &[Self], b: &[Self]) -> f64;
+        fn squared_l2_widened(backend: Backend, a: &[Self], b: &[Self]) -> f64;
+        fn cosine_widened(backend: Backend, a: &[Self], b: &[Self]) -> f64;
+    }
+
+    macro_rules! widening {
+        ($element:ty, $arithmetic:ty) => {
+            impl Widening for $element {
+                #[inline]
+                fn dot_widened(backend: Backend, a: &[Self], b: &[Self]) -> f64 {
+                    backend.dispatch(Pair::<$arithmetic, Dot>::new(a, b))
+                }
+                #[inline]
+                fn squared_l2_widened(backend: Backend, a: &[Self], b: &[Self]) -> f64 {
+                    backend.dispatch(Pair::<$arithmetic, SquaredL2>::new(a, b))
+                }
+                #[inline]
+                fn cosine_widened(backend: Backend, a: &[Self], b: &[Self]) -> f64 {
+                    let sums = backend.dispatch(CosineSums::<$arithmetic> { a, b });
+                    f64::cosine_of_sums(sums.0, sums.1, sums.2)
+                }
+            }
+        };
+    }
+    widening!(f32, Widened);
+    widening!(F16, WidenedF16);
+    widening!(Bf16, WidenedBf16);
 
     /// The kernels of an element type.
     pub trait Sealed: Sized {
@@ -80,10 +118,10 @@ impl Backend {
         T::dot(self, a, b)
     }
 
-    /// [`Backend::dot`] of `f32` vectors, with every product and sum in `f64`.
+    /// [`Backend::dot`] of narrow vectors, with every product and sum in `f64`.
     #[inline]
-    pub fn dot_widened(self, a: &[f32], b: &[f32]) -> f64 {
-        self.dispatch(Pair::<Widened, Dot>::new(a, b))
+    pub fn dot_widened<T: Narrow>(self, a: &[T], b: &[T]) -> f64 {
+        T::dot_widened(self, a, b)
     }
 
     /// Sum of `(a[i] - b[i])^2`; 0 for empty vectors.
@@ -95,10 +133,10 @@ impl Backend {
         T::squared_l2(self, a, b)
     }
 
-    /// [`Backend::squared_l2`] of `f32` vectors, with every term and sum in `f64`.
+    /// [`Backend::squared_l2`] of narrow vectors, with every term and sum in `f64`.
     #[inline]
-    pub fn squared_l2_widened(self, a: &[f32], b: &[f32]) -> f64 {
-        self.dispatch(Pair::<Widened, SquaredL2>::new(a, b))
+    pub fn squared_l2_widened<T: Narrow>(self, a: &[T], b: &[T]) -> f64 {
+        T::squared_l2_widened(self, a, b)
     }
 
     /// `dot(a, b) / (norm(a) * norm(b))`; 0 where a vector is zero or empty.
@@ -110,11 +148,10 @@ impl Backend {
         T::cosine(self, a, b)
     }
 
-    /// [`Backend::cosine`] of `f32` vectors, with every product and sum in `f64`.
+    /// [`Backend::cosine`] of narrow vectors, with every product and sum in `f64`.
     #[inline]
-    pub fn cosine_widened(self, a: &[f32], b: &[f32]) -> f64 {
-        let (dot, squared_a, squared_b) = self.dispatch(CosineSums::<Widened> { a, b });
-        <f64 as sealed::Sealed>::cosine_of_sums(dot, squared_a, squared_b)
+    pub fn cosine_widened<T: Narrow>(self, a: &[T], b: &[T]) -> f64 {
+        T::cosine_widened(self, a, b)
     }
 
     /// L2 magnitude, `sqrt(dot(a, a))`; 0 for an empty vector.
@@ -123,9 +160,9 @@ impl Backend {
         self.dot(a, a).square_root()
     }
 
-    /// [`Backend::norm`] of an `f32` vector, summed in `f64`: no overflow, no underflow.
+    /// [`Backend::norm`] of a narrow vector, summed in `f64`: no overflow, no underflow.
     #[inline]
-    pub fn norm_widened(self, a: &[f32]) -> f64 {
+    pub fn norm_widened<T: Narrow>(self, a: &[T]) -> f64 {
         self.dot_widened(a, a).sqrt()
     }
 

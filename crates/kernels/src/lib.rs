@@ -21,17 +21,19 @@ mod quantized;
 mod row_codec;
 mod row_score;
 mod simd;
+mod stored_rows;
 mod top_k;
 
 pub use activation::Activation;
 pub use backend::{BACKEND_VARIABLE, Backend};
-pub use distance::Float;
+pub use distance::{Float, Narrow};
 pub use element::ElementType;
 pub use matmul::{PackedMatrix, Rows, RowsMut, matmul};
 pub use narrow::{Bf16, F16};
 pub use quantized::{MAXIMUM_DIMENSION, QuantizedQuery, RowFactors, code_stride, quantize_row};
 pub use row_codec::Unstorable;
-pub use row_score::{Measure, RowScorer, StoredRows};
+pub use row_score::{Measure, RowScorer};
+pub use stored_rows::StoredRows;
 pub use top_k::TopK;
 
 /// [`Backend::dot`] on the active backend.

@@ -94,3 +94,26 @@ impl Bf16 {
         f32::from_bits((self.0 as u32) << 16)
     }
 }
+
+macro_rules! conversions {
+    ($narrow:ty) => {
+        impl From<$narrow> for f64 {
+            #[inline(always)]
+            fn from(x: $narrow) -> f64 {
+                f64::from(x.to_f32())
+            }
+        }
+
+        impl $narrow {
+            /// The numbers with these representations, where they lie.
+            #[inline]
+            pub fn slice_of_bits(bits: &[u16]) -> &[$narrow] {
+                // SAFETY: the type is transparent over its representation.
+                unsafe { std::slice::from_raw_parts(bits.as_ptr().cast(), bits.len()) }
+            }
+        }
+    };
+}
+
+conversions!(F16);
+conversions!(Bf16);

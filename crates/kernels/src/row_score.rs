@@ -7,7 +7,8 @@ use crate::byte_rows::{ScoreByteRow, ScoreByteRows};
 use crate::dispatch::Kernel;
 use crate::element::{BFloat16, Code, Element, ElementType, Float16, Float32, load_part};
 use crate::row_codec::scale_behind;
-use crate::simd::{Simd, prefetch};
+use crate::simd::Simd;
+use crate::stored_rows::{Selection, StoredRows};
 
 /// What a score is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -16,76 +17,6 @@ pub enum Measure {
     Dot,
     /// The squared Euclidean distance.
     SquaredL2,
-}
-
-/// Rows of one type and dimension at equal distances in memory.
-#[derive(Clone, Copy)]
-pub struct StoredRows<'a> {
-    element: ElementType,
-    row_bytes: usize,
-    stride: usize,
-    bytes: &'a [u8],
-}
-
-impl<'a> StoredRows<'a> {
-    /// Rows of `dimension` elements that start at `bytes[0]`, `bytes[stride]`, and so on; what lies
-    /// between the end of a row and the start of the next is not looked at.
-    ///
-    /// # Panics
-    /// `stride` is shorter than a row.
-    pub fn new(element: ElementType, dimension: usize, stride: usize, bytes: &'a [u8]) -> Self {
-        let row_bytes = element.row_bytes(dimension);
-        assert!(stride >= row_bytes, "a stride of {stride} for rows of {row_bytes} bytes");
-        StoredRows { element, row_bytes, stride, bytes }
-    }
-
-    /// The bytes of a row.
-    ///
-    /// # Panics
-    /// The row does not lie within the bytes.
-    #[inline(always)]
-    pub fn row(self, index: usize) -> &'a [u8] {
-        &self.bytes[index * self.stride..][..self.row_bytes]
-    }
-
-    /// Hints that a row will be read soon, all of it; any number is allowed.
-    #[inline(always)]
-    pub fn prefetch(self, index: usize) {
-        const LINE: usize = 64;
-        let start = self.bytes.as_ptr().wrapping_add(index.wrapping_mul(self.stride));
-        let mut at = 0;
-        while at < self.row_bytes {
-            prefetch(start.wrapping_add(at));
-            at += LINE;
-        }
-        // Where the row starts within a line, it ends in one more.
-        prefetch(start.wrapping_add(self.row_bytes.saturating_sub(1)));
-    }
-}
-
-/// Which rows are scored.
-#[derive(Clone, Copy)]
-pub(crate) enum Selection<'a> {
-    From(usize),
-    Listed(&'a [u32]),
-}
-
-impl Selection<'_> {
-    /// Listed rows can be anywhere, so memory is asked for those to come.
-    const AHEAD: usize = 2;
-
-    #[inline(always)]
-    pub(crate) fn row<'a>(&self, rows: StoredRows<'a>, n: usize) -> &'a [u8] {
-        match self {
-            Selection::From(first) => rows.row(first + n),
-            Selection::Listed(listed) => {
-                if let Some(&ahead) = listed.get(n + Self::AHEAD) {
-                    rows.prefetch(ahead as usize);
-                }
-                rows.row(listed[n] as usize)
-            }
-        }
-    }
 }
 
 /// A query, ready to be scored against stored rows of its type and dimension.
@@ -192,7 +123,7 @@ impl RowScorer<'_> {
     }
 
     fn score_several(&self, rows: StoredRows<'_>, selection: Selection<'_>, out: &mut [f32]) {
-        self.check(rows.element, rows.row_bytes);
+        self.check(rows.element(), rows.row_bytes());
         let (backend, measure) = (self.backend, self.measure);
         match self.query {
             Query::Floats(query) => {

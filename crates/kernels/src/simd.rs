@@ -84,6 +84,10 @@ pub(crate) trait Simd: Copy {
     unsafe fn f64_load(self, from: *const f64) -> Self::F64;
     /// Loads `F64_LANES` `f32` elements and widens them, without rounding.
     unsafe fn f64_load_f32(self, from: *const f32) -> Self::F64;
+    /// Widens IEEE half-precision elements, exactly.
+    unsafe fn f64_load_f16(self, from: *const u8) -> Self::F64;
+    /// Widens bfloat16 elements, exactly.
+    unsafe fn f64_load_bf16(self, from: *const u8) -> Self::F64;
     fn f64_add(self, a: Self::F64, b: Self::F64) -> Self::F64;
     fn f64_sub(self, a: Self::F64, b: Self::F64) -> Self::F64;
     fn f64_mul_add(self, a: Self::F64, b: Self::F64, c: Self::F64) -> Self::F64;

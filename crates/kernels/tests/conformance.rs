@@ -6,8 +6,8 @@ mod backends;
 
 use backends::backends;
 use kernels::{
-    Activation, Backend, Float, PackedMatrix, QuantizedQuery, Rows, RowsMut, TopK, code_stride,
-    matmul, quantize_row,
+    Activation, Backend, Bf16, F16, Float, Narrow, PackedMatrix, QuantizedQuery, Rows, RowsMut,
+    TopK, code_stride, matmul, quantize_row,
 };
 
 /// Covers several rounds of the widest unrolled loop (4 x 16 lanes) and every remainder.
@@ -78,6 +78,66 @@ fn distances_agree_at_every_length_and_alignment() {
                 assert_close(backend.squared_l2_widened(a, b), l2, 1e-12, &what);
                 assert_close(backend.cosine_widened(a, b), cosine, 1e-12, &what);
                 assert_close(backend.norm_widened(a), norm, 1e-12, &what);
+            }
+        }
+    }
+}
+
+#[test]
+fn distances_of_narrow_vectors_agree_at_every_length_and_alignment() {
+    fn check<T: Narrow>(backend: Backend, a: &[T], b: &[T], a64: &[f64], b64: &[f64]) {
+        for length in 0..=LONGEST {
+            for offset in OFFSETS {
+                let what = || format!("{backend:?}, length {length}, offset {offset}");
+                let (from, other) = (offset..offset + length, 16 - offset..16 - offset + length);
+                let (a, b) = (&a[from.clone()], &b[other.clone()]);
+                let (a64, b64) = (&a64[from], &b64[other]);
+                let norm = exact_dot(a64, a64).sqrt();
+                assert_close(backend.dot_widened(a, b), exact_dot(a64, b64), 1e-12, &what);
+                let l2 = exact_squared_l2(a64, b64);
+                assert_close(backend.squared_l2_widened(a, b), l2, 1e-12, &what);
+                let cosine = exact_cosine(a64, b64);
+                assert_close(backend.cosine_widened(a, b), cosine, 1e-12, &what);
+                assert_close(backend.norm_widened(a), norm, 1e-12, &what);
+            }
+        }
+    }
+    let (a, b) = (values(LONGEST + 16, 1), values(LONGEST + 16, 2));
+    let half = |x: &[f32]| x.iter().map(|&x| F16::from_f32(x)).collect::<Vec<_>>();
+    let brain = |x: &[f32]| x.iter().map(|&x| Bf16::from_f32(x)).collect::<Vec<_>>();
+    for backend in backends() {
+        let wide = |x: &[F16]| x.iter().map(|&x| f64::from(x)).collect::<Vec<_>>();
+        let (a_half, b_half) = (half(&a), half(&b));
+        check(backend, &a_half, &b_half, &wide(&a_half), &wide(&b_half));
+        let wide = |x: &[Bf16]| x.iter().map(|&x| f64::from(x)).collect::<Vec<_>>();
+        let (a_brain, b_brain) = (brain(&a), brain(&b));
+        check(backend, &a_brain, &b_brain, &wide(&a_brain), &wide(&b_brain));
+    }
+}
+
+#[test]
+fn narrow_specials_follow_ieee() {
+    for backend in backends() {
+        for length in 1..=40 {
+            for position in 0..length {
+                let with = |bits| {
+                    let mut x = vec![0x3c00; length];
+                    x[position] = bits;
+                    x
+                };
+                let dot = |a: &[u16], b: &[u16]| {
+                    backend.dot_widened(F16::slice_of_bits(a), F16::slice_of_bits(b))
+                };
+                let ones = with(0x3c00);
+                assert!(dot(&with(0x7e00), &ones).is_nan(), "{backend:?} {length} {position}");
+                assert_eq!(dot(&with(0xfc00), &ones), f64::NEG_INFINITY);
+                // The least subnormal and the largest number.
+                assert_eq!(dot(&with(1), &ones), (length - 1) as f64 + 2f64.powi(-24));
+                assert_eq!(dot(&with(0x7bff), &ones), (length - 1) as f64 + 65_504.0);
+                let brain = Bf16::slice_of_bits;
+                let least = backend.norm_widened(brain(&[1]));
+                assert!((least / 2f64.powi(-133) - 1.0).abs() < 1e-12, "{backend:?} {least}");
+                assert!(backend.norm_widened(brain(&with(0x7fc0))).is_nan());
             }
         }
     }

@@ -87,6 +87,13 @@ impl Simd for Avx2 {
         f64_splat(x: f64) -> __m256d { _mm256_set1_pd(x) }
         [unsafe] f64_load(from: *const f64) -> __m256d { _mm256_loadu_pd(from) }
         [unsafe] f64_load_f32(from: *const f32) -> __m256d { _mm256_cvtps_pd(_mm_loadu_ps(from)) }
+        [unsafe] f64_load_f16(from: *const u8) -> __m256d {
+            _mm256_cvtps_pd(_mm_cvtph_ps(_mm_loadl_epi64(from.cast())))
+        }
+        [unsafe] f64_load_bf16(from: *const u8) -> __m256d {{
+            let wide = _mm_cvtepu16_epi32(_mm_loadl_epi64(from.cast()));
+            _mm256_cvtps_pd(_mm_castsi128_ps(_mm_slli_epi32::<16>(wide)))
+        }}
         f64_add(a: __m256d, b: __m256d) -> __m256d { _mm256_add_pd(a, b) }
         f64_sub(a: __m256d, b: __m256d) -> __m256d { _mm256_sub_pd(a, b) }
         f64_mul_add(a: __m256d, b: __m256d, c: __m256d) -> __m256d { _mm256_fmadd_pd(a, b, c) }

@@ -80,6 +80,13 @@ impl Simd for Avx512 {
         f64_splat(x: f64) -> __m512d { _mm512_set1_pd(x) }
         [unsafe] f64_load(from: *const f64) -> __m512d { _mm512_loadu_pd(from) }
         [unsafe] f64_load_f32(from: *const f32) -> __m512d { _mm512_cvtps_pd(_mm256_loadu_ps(from)) }
+        [unsafe] f64_load_f16(from: *const u8) -> __m512d {
+            _mm512_cvtps_pd(_mm256_cvtph_ps(_mm_loadu_si128(from.cast())))
+        }
+        [unsafe] f64_load_bf16(from: *const u8) -> __m512d {{
+            let wide = _mm256_cvtepu16_epi32(_mm_loadu_si128(from.cast()));
+            _mm512_cvtps_pd(_mm256_castsi256_ps(_mm256_slli_epi32::<16>(wide)))
+        }}
         f64_add(a: __m512d, b: __m512d) -> __m512d { _mm512_add_pd(a, b) }
         f64_sub(a: __m512d, b: __m512d) -> __m512d { _mm512_sub_pd(a, b) }
         f64_mul_add(a: __m512d, b: __m512d, c: __m512d) -> __m512d { _mm512_fmadd_pd(a, b, c) }

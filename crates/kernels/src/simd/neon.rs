@@ -84,6 +84,18 @@ impl Simd for Neon {
         f64_splat(x: f64) -> float64x2_t { vdupq_n_f64(x) }
         [unsafe] f64_load(from: *const f64) -> float64x2_t { vld1q_f64(from) }
         [unsafe] f64_load_f32(from: *const f32) -> float64x2_t { vcvt_f64_f32(vld1_f32(from)) }
+        [unsafe] f64_load_f16(from: *const u8) -> float64x2_t {{
+            let narrow = vcreate_u8(u64::from(from.cast::<u32>().read_unaligned()));
+            let wide: float32x4_t;
+            asm!("fcvtl {wide:v}.4s, {narrow:v}.4h", wide = out(vreg) wide, narrow = in(vreg) narrow,
+                options(pure, nomem, nostack, preserves_flags));
+            vcvt_f64_f32(vget_low_f32(wide))
+        }}
+        [unsafe] f64_load_bf16(from: *const u8) -> float64x2_t {{
+            let narrow = vcreate_u16(u64::from(from.cast::<u32>().read_unaligned()));
+            let wide = vreinterpretq_f32_u32(vshll_n_u16::<16>(narrow));
+            vcvt_f64_f32(vget_low_f32(wide))
+        }}
         f64_add(a: float64x2_t, b: float64x2_t) -> float64x2_t { vaddq_f64(a, b) }
         f64_sub(a: float64x2_t, b: float64x2_t) -> float64x2_t { vsubq_f64(a, b) }
         f64_mul_add(a: float64x2_t, b: float64x2_t, c: float64x2_t) -> float64x2_t { vfmaq_f64(c, a, b) }

@@ -171,6 +171,20 @@ impl Simd for Scalar {
     }
 
     #[inline(always)]
+    unsafe fn f64_load_f16(self, from: *const u8) -> [f64; 2] {
+        // SAFETY: two elements are readable by the trait's contract.
+        let bits = unsafe { from.cast::<[u16; 2]>().read_unaligned() };
+        lanes!(2, |i| f64::from(F16::from_bits(bits[i])))
+    }
+
+    #[inline(always)]
+    unsafe fn f64_load_bf16(self, from: *const u8) -> [f64; 2] {
+        // SAFETY: two elements are readable by the trait's contract.
+        let bits = unsafe { from.cast::<[u16; 2]>().read_unaligned() };
+        lanes!(2, |i| f64::from(Bf16::from_bits(bits[i])))
+    }
+
+    #[inline(always)]
     fn f64_add(self, a: [f64; 2], b: [f64; 2]) -> [f64; 2] {
         lanes!(2, |i| a[i] + b[i])
     }
