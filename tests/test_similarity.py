@@ -426,7 +426,7 @@ def test_arguments_of_top_k_are_checked() -> None:
     with pytest.raises(ArgumentError, match="-1 is not a number from 0"):
         similarity.top_k([1, 2], rows, -1)
     with pytest.raises(ArgumentError, match="metric"):
-        similarity.top_k([1, 2], rows, 1, "hamming")  # type: ignore[arg-type]
+        similarity.top_k([1, 2], rows, 1, "euclid")  # type: ignore[arg-type]
     with pytest.raises(DimensionError, match="3 elements.*2"):
         similarity.top_k([1, 2, 3], rows)
     kinds: list[Any] = [[], np.ones((0, 2))]

@@ -24,6 +24,17 @@ impl<'a> StoredRows<'a> {
         StoredRows { element, row_bytes, stride, bytes }
     }
 
+    /// Rows of two-byte elements without anything between them, as they lie in memory.
+    ///
+    /// # Panics
+    /// Elements of this type are not two bytes.
+    pub fn of_bits(element: ElementType, dimension: usize, bits: &'a [u16]) -> Self {
+        assert_eq!(element.element_bytes(), 2, "elements of two bytes");
+        // SAFETY: every u16 is two bytes without padding.
+        let bytes = unsafe { std::slice::from_raw_parts(bits.as_ptr().cast(), size_of_val(bits)) };
+        StoredRows::new(element, dimension, element.row_bytes(dimension), bytes)
+    }
+
     pub(crate) fn element(self) -> ElementType {
         self.element
     }

@@ -1,129 +1,19 @@
-//! Vectors in: whatever Python holds numbers in, as slices where they lie or as owned copies.
+//! Arrays in: whatever Python holds numbers in, as NumPy sees it.
 
 use numpy::{
-    PyArray1, PyArray2, PyArrayMethods, PyReadonlyArray1, PyReadonlyArray2, PyUntypedArray,
+    PyArray2, PyArrayDescrMethods, PyArrayMethods, PyReadonlyArray2, PyUntypedArray,
     PyUntypedArrayMethods,
 };
-use pyo3::exceptions::{PyTypeError, PyValueError};
+use pyo3::exceptions::PyTypeError;
 use pyo3::prelude::*;
-use pyo3::types::{PyBool, PyByteArray, PyBytes, PyList, PyString, PyTuple};
+use pyo3::types::{PyByteArray, PyBytes, PyString};
 
 use crate::errors::Kind;
-use crate::float_list;
-
-/// One vector. NumPy arrays of `f32` and `f64` are read in place, everything else is copied.
-pub(crate) enum Vector<'py> {
-    BorrowedF32(PyReadonlyArray1<'py, f32>),
-    BorrowedF64(PyReadonlyArray1<'py, f64>),
-    F32(Vec<f32>),
-    F64(Vec<f64>),
-}
-
-/// The elements of a vector.
-#[derive(Clone, Copy)]
-pub(crate) enum Elements<'a> {
-    F32(&'a [f32]),
-    F64(&'a [f64]),
-}
-
-impl Elements<'_> {
-    pub(crate) fn len(&self) -> usize {
-        match self {
-            Elements::F32(x) => x.len(),
-            Elements::F64(x) => x.len(),
-        }
-    }
-
-    pub(crate) fn to_f32(self) -> Vec<f32> {
-        match self {
-            Elements::F32(x) => x.to_vec(),
-            Elements::F64(x) => x.iter().map(|&x| x as f32).collect(),
-        }
-    }
-}
-
-impl<'py> Vector<'py> {
-    /// Takes a list, a tuple, or anything that NumPy can take.
-    pub(crate) fn extract(object: &Bound<'py, PyAny>) -> PyResult<Vector<'py>> {
-        if let Ok(list) = object.cast_exact::<PyList>() {
-            return match float_list::values(list) {
-                Some(values) => Ok(Vector::F64(values)),
-                None => numbers(&list.to_tuple()),
-            };
-        }
-        if let Some(vector) = in_place(object) {
-            return Ok(vector);
-        }
-        if let Ok(tuple) = object.cast_exact::<PyTuple>() {
-            return numbers(tuple);
-        }
-        let array = as_array(object)?;
-        if array.ndim() != 1 {
-            return Err(PyValueError::new_err(format!(
-                "expected one vector, found an array of shape {:?}",
-                array.shape()
-            )));
-        }
-        if let Some(vector) = in_place(array.as_any()) {
-            return Ok(vector);
-        }
-        if let Ok(array) = array.cast::<PyArray1<f32>>() {
-            return Ok(Vector::F32(array.readonly().as_array().to_vec()));
-        }
-        let wide = array.call_method1("astype", ("float64",))?;
-        Ok(Vector::F64(wide.cast::<PyArray1<f64>>()?.readonly().as_array().to_vec()))
-    }
-
-    pub(crate) fn elements(&self) -> PyResult<Elements<'_>> {
-        let strided = |_| PyValueError::new_err("the array changed while it was read");
-        Ok(match self {
-            Vector::BorrowedF32(x) => Elements::F32(x.as_slice().map_err(strided)?),
-            Vector::BorrowedF64(x) => Elements::F64(x.as_slice().map_err(strided)?),
-            Vector::F32(x) => Elements::F32(x),
-            Vector::F64(x) => Elements::F64(x),
-        })
-    }
-}
-
-/// The array itself, if it is a contiguous vector of `f32` or `f64`.
-fn in_place<'py>(object: &Bound<'py, PyAny>) -> Option<Vector<'py>> {
-    if let Ok(array) = object.cast::<PyArray1<f64>>() {
-        let array = array.try_readonly().ok()?;
-        array.as_slice().is_ok().then_some(Vector::BorrowedF64(array))
-    } else if let Ok(array) = object.cast::<PyArray1<f32>>() {
-        let array = array.try_readonly().ok()?;
-        array.as_slice().is_ok().then_some(Vector::BorrowedF32(array))
-    } else {
-        None
-    }
-}
-
-/// Items of any type that converts to a float. A tuple lends its items without counting references,
-/// which pays for copying a list's pointers to one.
-fn numbers<'py>(items: &Bound<'py, PyTuple>) -> PyResult<Vector<'py>> {
-    let mut numbers = Vec::with_capacity(items.len());
-    for item in items.iter_borrowed() {
-        if item.is_instance_of::<PyBool>() {
-            let index = numbers.len();
-            return Err(PyTypeError::new_err(format!(
-                "element {index}: expected a number, found bool"
-            )));
-        }
-        match item.extract::<f64>() {
-            Ok(number) => numbers.push(number),
-            Err(error) => {
-                let index = numbers.len();
-                return Err(PyTypeError::new_err(format!("element {index}: {error}")));
-            }
-        }
-    }
-    Ok(Vector::F64(numbers))
-}
 
 /// A NumPy array of real numbers from anything with the buffer protocol, `__array__`,
 /// `__array_interface__` or DLPack, or from nested sequences; without a copy where there is none
 /// needed.
-fn as_array<'py>(object: &Bound<'py, PyAny>) -> PyResult<Bound<'py, PyUntypedArray>> {
+pub(crate) fn as_array<'py>(object: &Bound<'py, PyAny>) -> PyResult<Bound<'py, PyUntypedArray>> {
     let py = object.py();
     if object.is_instance_of::<PyString>()
         || object.is_instance_of::<PyBytes>()
@@ -146,13 +36,41 @@ fn as_array<'py>(object: &Bound<'py, PyAny>) -> PyResult<Bound<'py, PyUntypedArr
     let kind: String = array.getattr("dtype")?.getattr("kind")?.extract()?;
     let array = match kind.as_str() {
         "f" | "i" | "u" => array,
-        // bfloat16 and its kin, from packages that extend NumPy.
+        "V" if is_bfloat16(&array)? => array,
+        // Kin of bfloat16, from packages that extend NumPy.
         "V" if array.getattr("dtype")?.getattr("names")?.is_none() => {
             array.call_method1("astype", ("float32",)).map_err(|_| not_numbers(object, &array))?
         }
         _ => return Err(not_numbers(object, &array)),
     };
     Ok(array.cast_into::<PyUntypedArray>()?)
+}
+
+fn is_bfloat16(array: &Bound<'_, PyAny>) -> PyResult<bool> {
+    let name = array.getattr("dtype")?.getattr("name")?;
+    Ok(name.cast::<PyString>()?.to_str()? == "bfloat16")
+}
+
+/// A two-byte float format that kernels read where it lies.
+#[derive(Clone, Copy, PartialEq)]
+pub(crate) enum HalfType {
+    F16,
+    Bf16,
+}
+
+impl HalfType {
+    /// That of an array's elements, if they are of this machine's byte order.
+    pub(crate) fn of(array: &Bound<'_, PyUntypedArray>) -> PyResult<Option<HalfType>> {
+        let dtype = array.dtype();
+        if dtype.itemsize() != 2 || dtype.is_native_byteorder() == Some(false) {
+            return Ok(None);
+        }
+        Ok(match dtype.kind() {
+            b'f' => Some(HalfType::F16),
+            b'V' if is_bfloat16(array.as_any())? => Some(HalfType::Bf16),
+            _ => None,
+        })
+    }
 }
 
 fn not_numbers(object: &Bound<'_, PyAny>, array: &Bound<'_, PyAny>) -> PyErr {
@@ -215,7 +133,7 @@ impl Matrix {
 }
 
 /// NumPy's complaint about rows of different lengths, in our terms.
-fn ragged(object: &Bound<'_, PyAny>, error: PyErr) -> PyErr {
+pub(crate) fn ragged(object: &Bound<'_, PyAny>, error: PyErr) -> PyErr {
     let lengths: Option<Vec<usize>> = object
         .try_iter()
         .ok()

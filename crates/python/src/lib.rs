@@ -5,6 +5,7 @@
 //! (`threads`); Python objects are read before and made after, never from a worker thread.
 
 mod arrays;
+mod bits;
 mod collection;
 mod columns;
 mod convert;
@@ -15,13 +16,16 @@ mod errors;
 mod float_list;
 mod ingest;
 mod one_to_many;
+mod pairwise;
 mod pending;
 mod progress;
 mod record;
 mod record_iterator;
+mod rows;
 mod shared_encoder;
 mod similarity;
 mod threads;
+mod vector;
 
 use pyo3::exceptions::PyImportError;
 use pyo3::prelude::*;
@@ -36,12 +40,16 @@ fn _core(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add_function(wrap_pyfunction!(similarity::fast_vector_similarity, module)?)?;
     module.add_function(wrap_pyfunction!(similarity::dot, module)?)?;
     module.add_function(wrap_pyfunction!(similarity::squared_l2, module)?)?;
+    module.add_function(wrap_pyfunction!(similarity::l2, module)?)?;
     module.add_function(wrap_pyfunction!(similarity::cosine, module)?)?;
     module.add_function(wrap_pyfunction!(similarity::norm, module)?)?;
     module.add_function(wrap_pyfunction!(one_to_many::dot_many, module)?)?;
     module.add_function(wrap_pyfunction!(one_to_many::cosine_many, module)?)?;
     module.add_function(wrap_pyfunction!(one_to_many::squared_l2_many, module)?)?;
+    module.add_function(wrap_pyfunction!(bits::hamming, module)?)?;
+    module.add_function(wrap_pyfunction!(one_to_many::hamming_many, module)?)?;
     module.add_function(wrap_pyfunction!(one_to_many::top_k, module)?)?;
+    module.add_function(wrap_pyfunction!(pairwise::pairwise, module)?)?;
     module.add_function(wrap_pyfunction!(similarity::kernel_backend, module)?)?;
     module.add_function(wrap_pyfunction!(threads::thread_count, module)?)?;
 

@@ -1,77 +1,22 @@
 //! Kernels on one vector against the rows of a matrix, on all cores.
 
-use database::Metric;
-use kernels::{Backend, Float, TopK};
-use numpy::{
-    Element, IntoPyArray, PyArray1, PyArray2, PyArrayMethods, PyReadonlyArray2,
-    PyUntypedArrayMethods,
-};
+use kernels::{Backend, TopK};
+use numpy::{Element, IntoPyArray, PyArray1};
 use pyo3::prelude::*;
 use rayon::prelude::*;
 
-use crate::arrays::{Elements, Matrix, Vector};
+use crate::bits::{BitRows, Bits};
 use crate::convert::count;
-use crate::database::metric_named;
 use crate::errors::Kind;
+use crate::rows::{Query, Rows, Score, Values};
 use crate::threads;
+use crate::vector::Vector;
 
 /// Rows that a task takes at a time.
-const BLOCK_ROWS: usize = 256;
+pub(crate) const BLOCK_ROWS: usize = 256;
 
-/// The rows of a matrix, in place where they are a contiguous NumPy array of floats.
-enum Rows<'py> {
-    BorrowedF32(PyReadonlyArray2<'py, f32>),
-    BorrowedF64(PyReadonlyArray2<'py, f64>),
-    Copied(Matrix),
-}
-
-impl<'py> Rows<'py> {
-    fn extract(object: &Bound<'py, PyAny>) -> PyResult<Rows<'py>> {
-        let is_float_matrix =
-            object.is_instance_of::<PyArray2<f32>>() || object.is_instance_of::<PyArray2<f64>>();
-        if !is_float_matrix {
-            return Ok(Rows::Copied(Matrix::extract(object)?));
-        }
-        // The array itself, unless its rows do not lie one after the other.
-        let object = object.py().import("numpy")?.call_method1("ascontiguousarray", (object,))?;
-        if let Ok(array) = object.cast::<PyArray2<f32>>()
-            && let Ok(array) = array.try_readonly()
-            && array.as_slice().is_ok()
-        {
-            return Ok(Rows::BorrowedF32(array));
-        }
-        if let Ok(array) = object.cast::<PyArray2<f64>>()
-            && let Ok(array) = array.try_readonly()
-            && array.as_slice().is_ok()
-        {
-            return Ok(Rows::BorrowedF64(array));
-        }
-        Ok(Rows::Copied(Matrix::extract(&object)?))
-    }
-
-    fn shape(&self) -> (usize, usize) {
-        match self {
-            Rows::BorrowedF32(array) => (array.shape()[0], array.shape()[1]),
-            Rows::BorrowedF64(array) => (array.shape()[0], array.shape()[1]),
-            Rows::Copied(matrix) => (matrix.rows, matrix.columns),
-        }
-    }
-}
-
-/// A kernel for each element type.
-#[derive(Clone, Copy)]
-struct Many {
-    narrow: fn(Backend, &[f32], &[f32], &mut [f32]),
-    wide: fn(Backend, &[f64], &[f64], &mut [f64]),
-}
-
-impl Many {
-    const DOT: Many = Many { narrow: Backend::dot_many, wide: Backend::dot_many };
-    const COSINE: Many = Many { narrow: Backend::cosine_many, wide: Backend::cosine_many };
-    const SQUARED_L2: Many =
-        Many { narrow: Backend::squared_l2_many, wide: Backend::squared_l2_many };
-
-    fn run<'py>(
+impl Score {
+    fn of_every_row<'py>(
         self,
         query: &Bound<'py, PyAny>,
         rows: &Bound<'py, PyAny>,
@@ -80,54 +25,36 @@ impl Many {
         let query = Vector::extract(query)?;
         let query = query.elements()?;
         let rows = Rows::extract(rows)?;
-        check_columns(query.len(), rows.shape())?;
-        match &rows {
-            Rows::BorrowedF64(array) => {
-                let query: Vec<f64> = match query {
-                    Elements::F32(x) => x.iter().map(|&x| x.into()).collect(),
-                    Elements::F64(x) => x.to_vec(),
-                };
-                let rows = array.as_slice().map_err(changed)?;
-                Ok(scores(py, self.wide, &query, rows, array.shape()[0])?.into_any())
-            }
-            Rows::BorrowedF32(array) => {
-                let rows = array.as_slice().map_err(changed)?;
-                Ok(scores(py, self.narrow, &query.to_f32(), rows, array.shape()[0])?.into_any())
-            }
-            Rows::Copied(matrix) => {
-                let query = query.to_f32();
-                Ok(scores(py, self.narrow, &query, &matrix.values, matrix.rows)?.into_any())
-            }
+        let rows = rows.elements()?;
+        rows.check_width(query.len())?;
+        let backend = Backend::active();
+        if let Values::F64(values) = rows.values {
+            let query = query.to_f64();
+            let scores = in_blocks(py, rows.count, |first, scores| {
+                let block = &values[first * rows.width..(first + scores.len()) * rows.width];
+                self.score(backend, &query, block, scores);
+            })?;
+            return Ok(scores.into_any());
         }
+        let query = Query::new(query);
+        let scores = in_blocks(py, rows.count, |first, scores| {
+            rows.score(backend, self, &query, first, scores);
+        })?;
+        Ok(scores.into_any())
     }
 }
 
-fn changed(_: impl std::fmt::Debug) -> PyErr {
-    Kind::Argument.error("the array changed while it was read")
-}
-
-fn check_columns(length: usize, (rows, columns): (usize, usize)) -> PyResult<()> {
-    if rows > 0 && length != columns {
-        return Err(Kind::Dimension
-            .error(format!("the query has {length} elements, the rows have {columns}")));
-    }
-    Ok(())
-}
-
-fn scores<'py, T: Float + Element>(
-    py: Python<'py>,
-    kernel: fn(Backend, &[T], &[T], &mut [T]),
-    query: &[T],
-    rows: &[T],
+/// An array of `count` scores, which `fill` makes from the number of a block's first row, on all
+/// cores.
+fn in_blocks<T: Element + Default + Clone>(
+    py: Python<'_>,
     count: usize,
-) -> PyResult<Bound<'py, PyArray1<T>>> {
-    let backend = Backend::active();
+    fill: impl Fn(usize, &mut [T]) + Sync,
+) -> PyResult<Bound<'_, PyArray1<T>>> {
     let scores = threads::run(py, || {
         let mut scores = vec![T::default(); count];
-        scores
-            .par_chunks_mut(BLOCK_ROWS)
-            .zip(rows.par_chunks(BLOCK_ROWS * query.len().max(1)))
-            .for_each(|(scores, rows)| kernel(backend, query, rows, scores));
+        let blocks = scores.par_chunks_mut(BLOCK_ROWS).enumerate();
+        blocks.for_each(|(block, scores)| fill(block * BLOCK_ROWS, scores));
         scores
     })?;
     Ok(scores.into_pyarray(py))
@@ -135,9 +62,10 @@ fn scores<'py, T: Float + Element>(
 
 /// The dot products of a query with every row of a matrix: an array of as many scores as rows.
 ///
-/// `query` has d elements, `rows` is n x d. A NumPy matrix of float64 gives float64 scores, everything
-/// else float32 ones; a matrix of floats is read in place if its rows lie one after the other. Runs on all cores
-/// with the GIL released. Raises DimensionError (a ValueError) where the widths differ.
+/// `query` has d elements, `rows` is n x d. An array of float64 rows gives float64 scores, everything
+/// else float32 ones. Rows of float64, float32, float16, bfloat16 and int8 that lie one after the
+/// other are read in place. Runs on all cores with the GIL released. Raises DimensionError (a
+/// ValueError) where the widths differ.
 ///
 /// >>> import numpy as np
 /// >>> from rust_ai_core import similarity
@@ -149,7 +77,7 @@ pub(crate) fn dot_many<'py>(
     query: &Bound<'py, PyAny>,
     rows: &Bound<'py, PyAny>,
 ) -> PyResult<Bound<'py, PyAny>> {
-    Many::DOT.run(query, rows)
+    Score::Dot.of_every_row(query, rows)
 }
 
 /// The cosines of a query with every row of a matrix; see `dot_many`.
@@ -163,7 +91,7 @@ pub(crate) fn cosine_many<'py>(
     query: &Bound<'py, PyAny>,
     rows: &Bound<'py, PyAny>,
 ) -> PyResult<Bound<'py, PyAny>> {
-    Many::COSINE.run(query, rows)
+    Score::Cosine.of_every_row(query, rows)
 }
 
 /// The squared Euclidean distances of a query to every row of a matrix; see `dot_many`.
@@ -177,15 +105,45 @@ pub(crate) fn squared_l2_many<'py>(
     query: &Bound<'py, PyAny>,
     rows: &Bound<'py, PyAny>,
 ) -> PyResult<Bound<'py, PyAny>> {
-    Many::SQUARED_L2.run(query, rows)
+    Score::SquaredL2.of_every_row(query, rows)
+}
+
+/// The numbers of bits in which a query differs from every row: uint32, as many as rows.
+///
+/// `query` is what `hamming` takes, of d bytes; `rows` is an array of uint8, n x d. Raises
+/// DimensionError where the widths differ.
+///
+/// >>> import numpy as np
+/// >>> from rust_ai_core import similarity
+/// >>> similarity.hamming_many(b"\x0f", np.array([[0], [255]], np.uint8)).tolist()
+/// [4, 4]
+#[pyfunction]
+#[pyo3(signature = (query, rows))]
+pub(crate) fn hamming_many<'py>(
+    query: &Bound<'py, PyAny>,
+    rows: &Bound<'py, PyAny>,
+) -> PyResult<Bound<'py, PyArray1<u32>>> {
+    let py = query.py();
+    let query = Bits::extract(query)?;
+    let query = query.bytes()?;
+    let rows = BitRows::extract(rows)?;
+    rows.check_width(query.len())?;
+    let (values, width) = (rows.bytes()?, rows.width());
+    let backend = Backend::active();
+    in_blocks(py, rows.count(), |first, scores: &mut [u32]| {
+        let block = &values[first * width..(first + scores.len()) * width];
+        backend.hamming_many(query, block, scores);
+    })
 }
 
 /// The `k` rows of a matrix that are nearest to a query, best first: `(indices, scores)`.
 ///
-/// `metric` is "cosine" or "dot" (larger is better) or "l2" (squared distance, smaller is better).
-/// Scores are computed in float32, on all cores with the GIL released; equal ones come in the order
-/// of the rows, rows that score NaN never come. There are as many as there are rows if that is
-/// fewer than `k`. Raises DimensionError where the widths differ, ArgumentError for a `k` of 0.
+/// `metric` is "cosine" or "dot" (larger is better), "l2" (squared distance, smaller is better) or
+/// "hamming" (bits that differ, smaller is better; query and rows are packed into uint8, see
+/// `hamming`). Scores are computed in float32, on all cores with the GIL released; equal ones come
+/// in the order of the rows, rows that score NaN never come. There are as many as there are rows if
+/// that is fewer than `k`. Raises DimensionError where the widths differ, ArgumentError for a `k`
+/// of 0.
 ///
 /// >>> from rust_ai_core import similarity
 /// >>> indices, scores = similarity.top_k([1, 0], [[0, 1], [1, 1], [5, 0]], k=2, metric="dot")
@@ -204,39 +162,86 @@ pub(crate) fn top_k<'py>(
     if k == 0 {
         return Err(Kind::Argument.error("k must be at least 1"));
     }
-    let metric = metric_named(metric)?;
-    let query = Vector::extract(query)?.elements()?.to_f32();
-    let rows = Rows::extract(rows)?;
-    check_columns(query.len(), rows.shape())?;
-    let copied: Vec<f32>;
-    let values: &[f32] = match &rows {
-        Rows::BorrowedF32(array) => array.as_slice().map_err(changed)?,
-        Rows::BorrowedF64(array) => {
-            copied = array.as_slice().map_err(changed)?.iter().map(|&x| x as f32).collect();
-            &copied
-        }
-        Rows::Copied(matrix) => &matrix.values,
-    };
-    // Selection keeps the greatest, so a distance goes in with its sign turned.
-    let (kernel, sign) = match metric {
-        Metric::Cosine => (Many::COSINE.narrow, 1.0),
-        Metric::Dot => (Many::DOT.narrow, 1.0),
-        Metric::L2 => (Many::SQUARED_L2.narrow, -1.0),
-    };
     let backend = Backend::active();
-    let width = query.len().max(1);
-    let best = threads::run(py, || {
-        values
-            .par_chunks(BLOCK_ROWS * width)
-            .enumerate()
+    // Selection keeps the greatest, so a distance goes in with its sign turned.
+    let (best, sign) = match scored_by(metric)? {
+        ScoredBy::Bits => {
+            let query = Bits::extract(query)?;
+            let query = query.bytes()?;
+            let rows = BitRows::extract(rows)?;
+            rows.check_width(query.len())?;
+            let (values, width) = (rows.bytes()?, rows.width());
+            let best = best_rows(py, rows.count(), k, -1.0, |first, scores| {
+                let mut bits = [0; BLOCK_ROWS];
+                let bits = &mut bits[..scores.len()];
+                let block = &values[first * width..(first + scores.len()) * width];
+                backend.hamming_many(query, block, bits);
+                for (score, &bits) in scores.iter_mut().zip(&*bits) {
+                    *score = bits as f32;
+                }
+            })?;
+            (best, -1.0)
+        }
+        ScoredBy::Elements(score) => {
+            let query = Vector::extract(query)?;
+            let query = Query::new(query.elements()?);
+            let rows = Rows::extract(rows)?;
+            let rows = rows.elements()?;
+            rows.check_width(query.values().len())?;
+            let sign = if score == Score::SquaredL2 { -1.0 } else { 1.0 };
+            let best = best_rows(py, rows.count, k, sign, |first, scores| {
+                rows.score(backend, score, &query, first, scores);
+            })?;
+            (best, sign)
+        }
+    };
+    let (scores, indices): (Vec<f32>, Vec<i64>) =
+        best.into_iter().map(|(score, index)| (sign * score, i64::from(index))).unzip();
+    Ok((indices.into_pyarray(py), scores.into_pyarray(py)))
+}
+
+/// What a metric of `top_k` and `pairwise` compares.
+pub(crate) enum ScoredBy {
+    Elements(Score),
+    Bits,
+}
+
+/// The metric of a name that a user types.
+pub(crate) fn scored_by(metric: &str) -> PyResult<ScoredBy> {
+    Ok(match metric {
+        "cosine" => ScoredBy::Elements(Score::Cosine),
+        "dot" => ScoredBy::Elements(Score::Dot),
+        "l2" => ScoredBy::Elements(Score::SquaredL2),
+        "hamming" => ScoredBy::Bits,
+        _ => {
+            return Err(Kind::Argument.error(format!(
+                "metric is \"cosine\", \"dot\", \"l2\" or \"hamming\", not {metric:?}"
+            )));
+        }
+    })
+}
+
+/// The `k` rows of greatest `sign * score`, best first, where `score` fills in the scores of a
+/// block of rows from its first row's number.
+fn best_rows(
+    py: Python<'_>,
+    count: usize,
+    k: usize,
+    sign: f32,
+    score: impl Fn(usize, &mut [f32]) + Sync,
+) -> PyResult<Vec<(f32, u32)>> {
+    threads::run(py, || {
+        (0..count.div_ceil(BLOCK_ROWS))
+            .into_par_iter()
             .fold(
                 || TopK::new(k),
-                |mut best, (block, rows)| {
+                |mut best, block| {
+                    let first = block * BLOCK_ROWS;
                     let mut scores = [0.0; BLOCK_ROWS];
-                    let scores = &mut scores[..rows.len() / width];
-                    kernel(backend, &query, rows, scores);
+                    let scores = &mut scores[..BLOCK_ROWS.min(count - first)];
+                    score(first, scores);
                     for (offset, score) in scores.iter().enumerate() {
-                        best.push(sign * score, (block * BLOCK_ROWS + offset) as u32);
+                        best.push(sign * score, (first + offset) as u32);
                     }
                     best
                 },
@@ -249,8 +254,5 @@ pub(crate) fn top_k<'py>(
                 },
             )
             .into_sorted()
-    })?;
-    let (scores, indices): (Vec<f32>, Vec<i64>) =
-        best.into_iter().map(|(score, index)| (sign * score, i64::from(index))).unzip();
-    Ok((indices.into_pyarray(py), scores.into_pyarray(py)))
+    })
 }

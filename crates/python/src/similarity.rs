@@ -4,15 +4,15 @@ use kernels::Backend;
 use pyo3::exceptions::PyValueError;
 use pyo3::prelude::*;
 
-use crate::arrays::{Elements, Vector};
+use crate::vector::{Elements, Vector};
 
 /// Vectors shorter than this take less time than handing the GIL over and back.
 const DETACH_ELEMENTS: usize = 1 << 16;
 
-/// Calls `$narrow` where both vectors are `f32`, `$wide` on `f64` otherwise, without the GIL where
-/// that is worth it.
+/// Calls `$narrow` where both vectors are of one type of 16 or 32 bits, `$bytes` where both are `i8`,
+/// `$wide` on `f64` otherwise; without the GIL where that is worth it.
 macro_rules! pair {
-    ($py:expr, $a:expr, $b:expr, $narrow:ident, $wide:ident) => {{
+    ($py:expr, $a:expr, $b:expr, $narrow:ident, $wide:ident, $bytes:expr) => {{
         let (a, b) = (Vector::extract($a)?, Vector::extract($b)?);
         let (a, b) = (a.elements()?, b.elements()?);
         if a.len() != b.len() {
@@ -22,23 +22,33 @@ macro_rules! pair {
         let compute = move || match (a, b) {
             (Elements::F32(a), Elements::F32(b)) => backend.$narrow(a, b),
             (Elements::F64(a), Elements::F64(b)) => backend.$wide(a, b),
-            (Elements::F32(a), Elements::F64(b)) => backend.$wide(&widen(a), b),
-            (Elements::F64(a), Elements::F32(b)) => backend.$wide(a, &widen(b)),
+            (Elements::F16(a), Elements::F16(b)) => backend.$narrow(a, b),
+            (Elements::Bf16(a), Elements::Bf16(b)) => backend.$narrow(a, b),
+            (Elements::I8(a), Elements::I8(b)) => $bytes(backend, a, b),
+            (a, b) => backend.$wide(&a.to_f64(), &b.to_f64()),
         };
         Ok(if a.len() < DETACH_ELEMENTS { compute() } else { $py.detach(compute) })
     }};
 }
 
-fn widen(x: &[f32]) -> Vec<f64> {
-    x.iter().map(|&x| f64::from(x)).collect()
+/// The cosine of two vectors of bytes; their sums are exact.
+pub(crate) fn cosine_of_bytes(backend: Backend, a: &[i8], b: &[i8]) -> f64 {
+    let norms = (backend.dot_bytes(a, a) as f64).sqrt() * (backend.dot_bytes(b, b) as f64).sqrt();
+    if norms == 0.0 { 0.0 } else { backend.dot_bytes(a, b) as f64 / norms }
+}
+
+fn squared_l2_of(py: Python<'_>, a: &Bound<'_, PyAny>, b: &Bound<'_, PyAny>) -> PyResult<f64> {
+    let bytes = |backend: Backend, a: &[i8], b: &[i8]| backend.squared_l2_bytes(a, b) as f64;
+    pair!(py, a, b, squared_l2_widened, squared_l2, bytes)
 }
 
 /// The L2 magnitude of a vector, computed in 64-bit floats.
 ///
 /// `vector` is a list, a tuple, an `array.array`, a NumPy array of any float or integer type, or
-/// anything with the buffer protocol, `__array__` or DLPack. An empty vector has magnitude 0; NaN
-/// and infinity follow IEEE 754. Raises TypeError for anything but real numbers, ValueError for
-/// more than one dimension.
+/// anything with the buffer protocol, `__array__`, `__array_interface__`, DLPack or Arrow. Contiguous
+/// arrays of float64, float32, float16, bfloat16 and int8 are read where they lie, everything else
+/// is copied. An empty vector has magnitude 0; NaN and infinity follow IEEE 754. Raises TypeError
+/// for anything but real numbers, ValueError for more than one dimension.
 ///
 /// >>> import rust_ai_core as rac
 /// >>> rac.process_embedding([3.0, 4.0])
@@ -79,7 +89,8 @@ pub(crate) fn fast_vector_similarity(
 #[pyfunction]
 #[pyo3(signature = (a, b))]
 pub(crate) fn dot(py: Python<'_>, a: &Bound<'_, PyAny>, b: &Bound<'_, PyAny>) -> PyResult<f64> {
-    pair!(py, a, b, dot_widened, dot)
+    let bytes = |backend: Backend, a: &[i8], b: &[i8]| backend.dot_bytes(a, b) as f64;
+    pair!(py, a, b, dot_widened, dot, bytes)
 }
 
 /// The squared Euclidean distance of two vectors, in 64-bit floats.
@@ -96,7 +107,18 @@ pub(crate) fn squared_l2(
     a: &Bound<'_, PyAny>,
     b: &Bound<'_, PyAny>,
 ) -> PyResult<f64> {
-    pair!(py, a, b, squared_l2_widened, squared_l2)
+    squared_l2_of(py, a, b)
+}
+
+/// The Euclidean distance of two vectors, in 64-bit floats: the root of `squared_l2`.
+///
+/// >>> from rust_ai_core import similarity
+/// >>> similarity.l2([0, 0], [3, 4])
+/// 5.0
+#[pyfunction]
+#[pyo3(signature = (a, b))]
+pub(crate) fn l2(py: Python<'_>, a: &Bound<'_, PyAny>, b: &Bound<'_, PyAny>) -> PyResult<f64> {
+    Ok(squared_l2_of(py, a, b)?.sqrt())
 }
 
 /// The cosine of the angle between two vectors, -1 to 1, in 64-bit floats.
@@ -109,7 +131,7 @@ pub(crate) fn squared_l2(
 #[pyfunction]
 #[pyo3(signature = (a, b))]
 pub(crate) fn cosine(py: Python<'_>, a: &Bound<'_, PyAny>, b: &Bound<'_, PyAny>) -> PyResult<f64> {
-    pair!(py, a, b, cosine_widened, cosine)
+    pair!(py, a, b, cosine_widened, cosine, cosine_of_bytes)
 }
 
 /// The L2 magnitude of a vector, in 64-bit floats; what `rust_ai_core.process_embedding` gives.
@@ -126,6 +148,9 @@ pub(crate) fn norm(py: Python<'_>, a: &Bound<'_, PyAny>) -> PyResult<f64> {
     let compute = move || match a {
         Elements::F32(a) => backend.norm_widened(a),
         Elements::F64(a) => backend.norm(a),
+        Elements::F16(a) => backend.norm_widened(a),
+        Elements::Bf16(a) => backend.norm_widened(a),
+        Elements::I8(a) => (backend.dot_bytes(a, a) as f64).sqrt(),
     };
     Ok(if a.len() < DETACH_ELEMENTS { compute() } else { py.detach(compute) })
 }
