@@ -249,7 +249,7 @@ def test_pairwise_checks_its_arguments() -> None:
 
 
 def true_hamming(a: Array, b: Array) -> int:
-    return int(np.unpackbits(a ^ b).sum())
+    return int(np.unpackbits(np.bitwise_xor(a, b)).sum())
 
 
 @pytest.mark.parametrize("length", [*range(140), 1000, 100_000])
