@@ -40,6 +40,7 @@ pub mod format;
 mod frame;
 mod frames;
 mod generations;
+pub mod graph;
 mod group_commit;
 mod log;
 mod mapping;

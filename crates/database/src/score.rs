@@ -91,22 +91,22 @@ impl<'a> Query<'a> {
         }
         for (score, row) in scores.iter_mut().zip(rows.chunks_exact(dimension)) {
             if !score.is_finite() {
-                *score = self.exact_score(row);
+                *score = exact_score(self.vector, row, self.metric);
             }
         }
     }
+}
 
-    /// In double precision, where nothing of single precision's range can overflow or vanish.
-    #[cold]
-    fn exact_score(&self, row: &[f32]) -> f32 {
-        let kernels = Backend::active();
-        let score = match self.metric {
-            Metric::Dot => kernels.dot_widened(self.vector, row),
-            Metric::Cosine => kernels.cosine_widened(self.vector, row),
-            Metric::L2 => -kernels.squared_l2_widened(self.vector, row),
-        };
-        score as f32
-    }
+/// In double precision, where nothing of single precision's range can overflow or vanish.
+#[cold]
+pub(crate) fn exact_score(query: &[f32], row: &[f32], metric: Metric) -> f32 {
+    let kernels = Backend::active();
+    let score = match metric {
+        Metric::Dot => kernels.dot_widened(query, row),
+        Metric::Cosine => kernels.cosine_widened(query, row),
+        Metric::L2 => -kernels.squared_l2_widened(query, row),
+    };
+    score as f32
 }
 
 /// Turns a score into what the user sees: for L2, the squared distance itself.

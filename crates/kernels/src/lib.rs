@@ -17,7 +17,9 @@ mod element;
 mod elementary;
 mod matmul;
 mod narrow;
+mod neighbour_scan;
 mod quantized;
+mod rotation;
 mod row_codec;
 mod row_score;
 mod simd;
@@ -30,7 +32,12 @@ pub use distance::{Float, Narrow};
 pub use element::ElementType;
 pub use matmul::{PackedMatrix, Rows, RowsMut, matmul};
 pub use narrow::{Bf16, F16};
+pub use neighbour_scan::{
+    NEIGHBOURS_PER_BLOCK, NeighbourBlock, ResidualSums, ScanTables, block_code_bytes, bytes_of,
+    floats_of,
+};
 pub use quantized::{MAXIMUM_DIMENSION, QuantizedQuery, RowFactors, code_stride, quantize_row};
+pub use rotation::Rotation;
 pub use row_codec::Unstorable;
 pub use row_score::{Measure, RowScorer};
 pub use stored_rows::StoredRows;

@@ -35,17 +35,21 @@ pub(crate) mod scalar;
 /// The operations that kernels are made of.
 ///
 /// # Safety of the pointer methods
-/// `load_*` read and `store_*` write exactly one vector (`*_LANES` elements) at any alignment; the
-/// caller guarantees that these elements are inside one live allocation. Elements of two bytes are
-/// little-endian.
+/// `load_*` read and `store_*` write exactly one vector (`*_LANES` elements) at any alignment, `scan_step`
+/// reads `SCAN_STEP` bytes of each; the caller guarantees that these elements are inside one live
+/// allocation. Elements of two bytes are little-endian.
 pub(crate) trait Simd: Copy {
     type F32: Copy;
     type F64: Copy;
+    /// Running sums of [`Simd::scan_step`], 32 of them.
+    type Scan: Copy;
 
     /// `f32` elements in a vector, at most 16.
     const F32_LANES: usize;
     /// `f64` elements in a vector, at most 8.
     const F64_LANES: usize;
+    /// Bytes of codes, and of tables, that one [`Simd::scan_step`] consumes: at most 64.
+    const SCAN_STEP: usize;
     /// Rows of the matrix-product tile that fit this register file; see `matmul`.
     const TILE_ROWS: usize;
 
@@ -92,6 +96,21 @@ pub(crate) trait Simd: Copy {
     fn f64_sub(self, a: Self::F64, b: Self::F64) -> Self::F64;
     fn f64_mul_add(self, a: Self::F64, b: Self::F64, c: Self::F64) -> Self::F64;
     fn f64_sum(self, x: Self::F64) -> f64;
+
+    /// Widens 16-bit integers, exactly.
+    unsafe fn f32_load_i16(self, from: *const u8) -> Self::F32;
+    /// Bit i is the sign bit of lane i.
+    fn f32_sign_bits(self, x: Self::F32) -> u32;
+    /// Bit i is set where lane i of `a` is greater; NaN is never greater.
+    fn f32_greater(self, a: Self::F32, b: Self::F32) -> u32;
+
+    fn scan_zero(self) -> Self::Scan;
+    /// Looks 32 codes of 4 bits up in each of `SCAN_STEP / 16` tables of 16 bytes and adds what
+    /// they hold to the 32 sums. Byte j of the 16 bytes of codes for a table holds the codes of sum
+    /// j (low half) and of sum 16 + j (high half). Sums are exact for up to 256 steps.
+    unsafe fn scan_step(self, codes: *const u8, tables: *const u8, sums: Self::Scan) -> Self::Scan;
+    /// Adds the 32 sums to `to[0..32]`.
+    unsafe fn scan_add_to(self, sums: Self::Scan, to: *mut f32);
 }
 
 /// Exact sums of products of one-byte integers, apart from [`Simd`] because some CPUs have

@@ -19,9 +19,12 @@ impl Avx2 {
 impl Simd for Avx2 {
     type F32 = __m256;
     type F64 = __m256d;
+    // Even and odd bytes of the low codes, then of the high codes: see `scan_step`.
+    type Scan = [__m256i; 4];
 
     const F32_LANES: usize = 8;
     const F64_LANES: usize = 4;
+    const SCAN_STEP: usize = 32;
     // 6 rows x 2 vectors = 12 sums, 2 for the weights, 1 for the broadcast: 15 of 16 registers.
     const TILE_ROWS: usize = 6;
 
@@ -100,6 +103,48 @@ impl Simd for Avx2 {
         f64_sum(x: __m256d) -> f64 {{
             let two = _mm_add_pd(_mm256_castpd256_pd128(x), _mm256_extractf128_pd::<1>(x));
             _mm_cvtsd_f64(_mm_add_sd(two, _mm_unpackhi_pd(two, two)))
+        }}
+
+        [unsafe] f32_load_i16(from: *const u8) -> __m256 {
+            _mm256_cvtepi32_ps(_mm256_cvtepi16_epi32(_mm_loadu_si128(from.cast())))
+        }
+        f32_sign_bits(x: __m256) -> u32 { _mm256_movemask_ps(x) as u32 }
+        f32_greater(a: __m256, b: __m256) -> u32 {
+            _mm256_movemask_ps(_mm256_cmp_ps::<_CMP_GT_OQ>(a, b)) as u32
+        }
+
+        scan_zero() -> [__m256i; 4] { [_mm256_setzero_si256(); 4] }
+        // A 16-bit lane of the first sum gathers its low byte plus 256 times its high byte, a lane
+        // of the second one the high byte alone: what belongs to the low byte is the difference.
+        [unsafe] scan_step(codes: *const u8, tables: *const u8, sums: [__m256i; 4]) -> [__m256i; 4] {{
+            let codes = _mm256_loadu_si256(codes.cast());
+            let tables = _mm256_loadu_si256(tables.cast());
+            let half = _mm256_set1_epi8(15);
+            let low = _mm256_shuffle_epi8(tables, _mm256_and_si256(codes, half));
+            let codes = _mm256_and_si256(_mm256_srli_epi16::<4>(codes), half);
+            let high = _mm256_shuffle_epi8(tables, codes);
+            [
+                _mm256_add_epi16(sums[0], low),
+                _mm256_add_epi16(sums[1], _mm256_srli_epi16::<8>(low)),
+                _mm256_add_epi16(sums[2], high),
+                _mm256_add_epi16(sums[3], _mm256_srli_epi16::<8>(high)),
+            ]
+        }}
+        [unsafe] scan_add_to(sums: [__m256i; 4], to: *mut f32) -> () {{
+            for half in 0..2 {
+                let odd = sums[2 * half + 1];
+                let even = _mm256_sub_epi16(sums[2 * half], _mm256_slli_epi16::<8>(odd));
+                let parts = [_mm256_unpacklo_epi16(even, odd), _mm256_unpackhi_epi16(even, odd)];
+                for (part, &x) in parts.iter().enumerate() {
+                    // Both 128-bit lanes hold their own tables' sums of the same codes.
+                    let one = _mm256_add_epi32(
+                        _mm256_cvtepu16_epi32(_mm256_castsi256_si128(x)),
+                        _mm256_cvtepu16_epi32(_mm256_extracti128_si256::<1>(x)),
+                    );
+                    let to = to.add(16 * half + 8 * part);
+                    _mm256_storeu_ps(to, _mm256_add_ps(_mm256_loadu_ps(to), _mm256_cvtepi32_ps(one)));
+                }
+            }
         }}
     }
 }

@@ -19,9 +19,12 @@ impl Avx512 {
 impl Simd for Avx512 {
     type F32 = __m512;
     type F64 = __m512d;
+    // Even and odd bytes of the low codes, then of the high codes: see `scan_step`.
+    type Scan = [__m512i; 4];
 
     const F32_LANES: usize = 16;
     const F64_LANES: usize = 8;
+    const SCAN_STEP: usize = 64;
     // 12 rows x 2 vectors = 24 sums, 2 for the weights, 1 for the broadcast: 27 of 32 registers.
     const TILE_ROWS: usize = 12;
 
@@ -91,6 +94,54 @@ impl Simd for Avx512 {
         f64_sub(a: __m512d, b: __m512d) -> __m512d { _mm512_sub_pd(a, b) }
         f64_mul_add(a: __m512d, b: __m512d, c: __m512d) -> __m512d { _mm512_fmadd_pd(a, b, c) }
         f64_sum(x: __m512d) -> f64 { _mm512_reduce_add_pd(x) }
+
+        [unsafe] f32_load_i16(from: *const u8) -> __m512 {
+            _mm512_cvtepi32_ps(_mm512_cvtepi16_epi32(_mm256_loadu_si256(from.cast())))
+        }
+        f32_sign_bits(x: __m512) -> u32 {
+            u32::from(_mm512_cmplt_epi32_mask(_mm512_castps_si512(x), _mm512_setzero_si512()))
+        }
+        f32_greater(a: __m512, b: __m512) -> u32 {
+            u32::from(_mm512_cmp_ps_mask::<_CMP_GT_OQ>(a, b))
+        }
+
+        scan_zero() -> [__m512i; 4] { [_mm512_setzero_si512(); 4] }
+        // A 16-bit lane of the first sum gathers its low byte plus 256 times its high byte, a lane
+        // of the second one the high byte alone: what belongs to the low byte is the difference.
+        [unsafe] scan_step(codes: *const u8, tables: *const u8, sums: [__m512i; 4]) -> [__m512i; 4] {{
+            let codes = _mm512_loadu_si512(codes.cast());
+            let tables = _mm512_loadu_si512(tables.cast());
+            let half = _mm512_set1_epi8(15);
+            let low = _mm512_shuffle_epi8(tables, _mm512_and_si512(codes, half));
+            let codes = _mm512_and_si512(_mm512_srli_epi16::<4>(codes), half);
+            let high = _mm512_shuffle_epi8(tables, codes);
+            [
+                _mm512_add_epi16(sums[0], low),
+                _mm512_add_epi16(sums[1], _mm512_srli_epi16::<8>(low)),
+                _mm512_add_epi16(sums[2], high),
+                _mm512_add_epi16(sums[3], _mm512_srli_epi16::<8>(high)),
+            ]
+        }}
+        [unsafe] scan_add_to(sums: [__m512i; 4], to: *mut f32) -> () {{
+            for half in 0..2 {
+                let odd = sums[2 * half + 1];
+                let even = _mm512_sub_epi16(sums[2 * half], _mm512_slli_epi16::<8>(odd));
+                let parts = [_mm512_unpacklo_epi16(even, odd), _mm512_unpackhi_epi16(even, odd)];
+                for (part, &x) in parts.iter().enumerate() {
+                    // Each of the four 128-bit lanes holds its own tables' sums of the same codes.
+                    let two = _mm512_add_epi32(
+                        _mm512_cvtepu16_epi32(_mm512_castsi512_si256(x)),
+                        _mm512_cvtepu16_epi32(_mm512_extracti64x4_epi64::<1>(x)),
+                    );
+                    let one = _mm256_add_epi32(
+                        _mm512_castsi512_si256(two),
+                        _mm512_extracti64x4_epi64::<1>(two),
+                    );
+                    let to = to.add(16 * half + 8 * part);
+                    _mm256_storeu_ps(to, _mm256_add_ps(_mm256_loadu_ps(to), _mm256_cvtepi32_ps(one)));
+                }
+            }
+        }}
     }
 }
 

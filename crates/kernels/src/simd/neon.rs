@@ -20,9 +20,12 @@ impl Neon {
 impl Simd for Neon {
     type F32 = float32x4_t;
     type F64 = float64x2_t;
+    // Sums 0 to 7, 8 to 15, and so on.
+    type Scan = [uint16x8_t; 4];
 
     const F32_LANES: usize = 4;
     const F64_LANES: usize = 2;
+    const SCAN_STEP: usize = 16;
     // 12 rows x 2 vectors = 24 sums, 2 for the weights, 1 for the broadcast: 27 of 32 registers.
     const TILE_ROWS: usize = 12;
 
@@ -100,6 +103,41 @@ impl Simd for Neon {
         f64_sub(a: float64x2_t, b: float64x2_t) -> float64x2_t { vsubq_f64(a, b) }
         f64_mul_add(a: float64x2_t, b: float64x2_t, c: float64x2_t) -> float64x2_t { vfmaq_f64(c, a, b) }
         f64_sum(x: float64x2_t) -> f64 { vaddvq_f64(x) }
+
+        [unsafe] f32_load_i16(from: *const u8) -> float32x4_t { vcvtq_f32_s32(vmovl_s16(vld1_s16(from.cast()))) }
+        f32_sign_bits(x: float32x4_t) -> u32 {{
+            const SHIFTS: [i32; 4] = [0, 1, 2, 3];
+            let signs = vshrq_n_u32::<31>(vreinterpretq_u32_f32(x));
+            vaddvq_u32(vshlq_u32(signs, vld1q_s32(SHIFTS.as_ptr())))
+        }}
+        f32_greater(a: float32x4_t, b: float32x4_t) -> u32 {{
+            const SHIFTS: [i32; 4] = [0, 1, 2, 3];
+            let greater = vshrq_n_u32::<31>(vcgtq_f32(a, b));
+            vaddvq_u32(vshlq_u32(greater, vld1q_s32(SHIFTS.as_ptr())))
+        }}
+
+        scan_zero() -> [uint16x8_t; 4] { [vdupq_n_u16(0); 4] }
+        [unsafe] scan_step(codes: *const u8, tables: *const u8, sums: [uint16x8_t; 4]) -> [uint16x8_t; 4] {{
+            let codes = vld1q_u8(codes);
+            let table = vld1q_u8(tables);
+            let low = vqtbl1q_u8(table, vandq_u8(codes, vdupq_n_u8(15)));
+            let high = vqtbl1q_u8(table, vshrq_n_u8::<4>(codes));
+            [
+                vaddw_u8(sums[0], vget_low_u8(low)),
+                vaddw_high_u8(sums[1], low),
+                vaddw_u8(sums[2], vget_low_u8(high)),
+                vaddw_high_u8(sums[3], high),
+            ]
+        }}
+        [unsafe] scan_add_to(sums: [uint16x8_t; 4], to: *mut f32) -> () {{
+            for (part, &x) in sums.iter().enumerate() {
+                let to = to.add(8 * part);
+                let low = vcvtq_f32_u32(vmovl_u16(vget_low_u16(x)));
+                let high = vcvtq_f32_u32(vmovl_high_u16(x));
+                vst1q_f32(to, vaddq_f32(vld1q_f32(to), low));
+                vst1q_f32(to.add(4), vaddq_f32(vld1q_f32(to.add(4)), high));
+            }
+        }}
     }
 }
 

@@ -25,9 +25,11 @@ macro_rules! lanes {
 impl Simd for Scalar {
     type F32 = [f32; 4];
     type F64 = [f64; 2];
+    type Scan = [u16; 32];
 
     const F32_LANES: usize = 4;
     const F64_LANES: usize = 2;
+    const SCAN_STEP: usize = 16;
     const TILE_ROWS: usize = 4;
 
     #[inline(always)]
@@ -202,6 +204,50 @@ impl Simd for Scalar {
     #[inline(always)]
     fn f64_sum(self, x: [f64; 2]) -> f64 {
         x[0] + x[1]
+    }
+
+    #[inline(always)]
+    unsafe fn f32_load_i16(self, from: *const u8) -> [f32; 4] {
+        // SAFETY: four elements are readable by the trait's contract.
+        let narrow = unsafe { from.cast::<[i16; 4]>().read_unaligned() };
+        lanes!(4, |i| f32::from(narrow[i]))
+    }
+
+    #[inline(always)]
+    fn f32_sign_bits(self, x: [f32; 4]) -> u32 {
+        (0..4).map(|i| x[i].to_bits() >> 31 << i).sum()
+    }
+
+    #[inline(always)]
+    fn f32_greater(self, a: [f32; 4], b: [f32; 4]) -> u32 {
+        (0..4).map(|i| u32::from(a[i] > b[i]) << i).sum()
+    }
+
+    #[inline(always)]
+    fn scan_zero(self) -> [u16; 32] {
+        [0; 32]
+    }
+
+    #[inline(always)]
+    unsafe fn scan_step(self, codes: *const u8, tables: *const u8, sums: [u16; 32]) -> [u16; 32] {
+        // SAFETY: SCAN_STEP bytes of each are readable by the trait's contract.
+        let (codes, table) = unsafe {
+            (codes.cast::<[u8; 16]>().read_unaligned(), tables.cast::<[u8; 16]>().read_unaligned())
+        };
+        let mut sums = sums;
+        for (j, &code) in codes.iter().enumerate() {
+            sums[j] += u16::from(table[usize::from(code & 15)]);
+            sums[16 + j] += u16::from(table[usize::from(code >> 4)]);
+        }
+        sums
+    }
+
+    #[inline(always)]
+    unsafe fn scan_add_to(self, sums: [u16; 32], to: *mut f32) {
+        for (i, &sum) in sums.iter().enumerate() {
+            // SAFETY: 32 elements are readable and writable by the trait's contract.
+            unsafe { to.add(i).write_unaligned(to.add(i).read_unaligned() + f32::from(sum)) };
+        }
     }
 }
 

@@ -1,0 +1,118 @@
+//! Building a graph: near rows by partitions, neighbours from near rows, one round of walks.
+//!
+//! Takes memory of about `4 * dimension + 128 + 1200` bytes a row, besides the rows themselves, and
+//! while walks improve the graph `5 * dimension + 300` more; nothing depends on the data.
+
+use std::io::Write;
+use std::ops::ControlFlow;
+
+use super::Rows;
+use super::adjacency::Adjacency;
+use super::entries::choose_entries;
+use super::error::GraphError;
+use super::layout::{Layout, MAX_BLOCKS, MAX_GRAPH_DIMENSION, MAX_GRAPH_ROWS, VectorType};
+use super::neighbour_lists::NeighbourLists;
+use super::partition::{PartitionOptions, compare_parts, partition};
+use super::progress::Progress;
+use super::refine::refine;
+use super::space::Space;
+use super::write::write;
+use crate::schema::Metric;
+
+/// Seed of every choice: a graph is as good as its rows allow, not as luck has
+/// it.
+const SEED: u64 = 0x5eed;
+
+/// What a graph is built for and how.
+#[derive(Clone, Debug)]
+pub struct BuildOptions {
+    /// Numbers in a vector: 1 to 65,536.
+    pub dimension: usize,
+    /// How vectors are compared.
+    pub metric: Metric,
+    /// How a record keeps its vector.
+    pub vector_type: VectorType,
+    /// Neighbours of a node: a multiple of 32, at most 256.
+    pub degree: usize,
+    /// Visits of each row's walk that looks for more near rows; 0 for none. More takes longer and
+    /// makes walks shorter.
+    pub effort: usize,
+}
+
+impl BuildOptions {
+    /// The defaults: `f32`, 32 neighbours.
+    pub fn new(dimension: usize, metric: Metric) -> Self {
+        Self { dimension, metric, vector_type: VectorType::F32, degree: 32, effort: 48 }
+    }
+
+    /// Bytes of the region of a graph of so many rows, if all can be reached from the usual number
+    /// of entry points.
+    pub fn region_bytes(&self, rows: u32) -> u64 {
+        self.layout(rows, 0).region_bytes()
+    }
+
+    fn layout(&self, count: u32, entries: usize) -> Layout {
+        Layout::new(self.metric, self.vector_type, count, self.dimension, self.degree, entries)
+    }
+
+    fn validate(&self, rows: u32) -> Result<(), GraphError> {
+        let refuse = |reason: String| Err(GraphError::Unbuildable(reason));
+        if !(1..=MAX_GRAPH_DIMENSION).contains(&self.dimension) {
+            return refuse(format!("a graph's dimension is 1 to {MAX_GRAPH_DIMENSION}"));
+        }
+        if !self.degree.is_multiple_of(32) || !(1..=MAX_BLOCKS).contains(&(self.degree / 32)) {
+            return refuse(format!(
+                "a graph's degree is 32 to {}, in steps of 32",
+                32 * MAX_BLOCKS
+            ));
+        }
+        if rows > MAX_GRAPH_ROWS {
+            return refuse(format!("a graph has at most {MAX_GRAPH_ROWS} rows, not {rows}"));
+        }
+        Ok(())
+    }
+}
+
+/// Builds a graph of `rows` on the ambient thread pool and writes its region to `out`, front to
+/// back. `progress` is called from worker threads with what is done and the whole; when it breaks,
+/// the build ends within about a tenth of a second.
+///
+/// # Errors
+/// The options make no sense, the writer fails, or `progress` breaks.
+pub fn build(
+    rows: &dyn Rows,
+    options: &BuildOptions,
+    progress: &(dyn Fn(u64, u64) -> ControlFlow<()> + Sync),
+    out: &mut dyn Write,
+) -> Result<(), GraphError> {
+    let count = rows.count();
+    options.validate(count)?;
+    let mut progress = Progress::new(progress);
+    let steps = u64::from(count);
+    let phase = progress.phase(20, steps);
+    let (space, points) = Space::measure(rows, options.dimension, options.metric, &phase)?;
+
+    let partitions = PartitionOptions::default();
+    let phase = progress.phase(50, steps);
+    let parts = partition(&points, &partitions, SEED, &phase)?;
+    let lists = NeighbourLists::new(points.len(), partitions.keep);
+    let phase = progress.phase(400, parts.iter().map(|part| part.len() as u64).sum());
+    compare_parts(&points, &parts, partitions.nearest, &lists, &phase)?;
+    drop(parts);
+
+    let mut near = lists.into_lists();
+    let phase = progress.phase(150, 2 * steps);
+    let mut adjacency = Adjacency::choose(&points, &near, options.degree, &phase)?;
+    if options.effort > 0 {
+        let layout = options.layout(count, 0);
+        let phase = progress.phase(200, 2 * steps);
+        near = refine(&points, &layout, &adjacency, near, options.effort, SEED, &phase)?;
+        let phase = progress.phase(130, 2 * steps);
+        adjacency = Adjacency::choose(&points, &near, options.degree, &phase)?;
+    }
+    drop(near);
+    let entries = choose_entries(&adjacency, SEED);
+    let layout = options.layout(count, entries.len());
+    let phase = progress.phase(50, steps);
+    write(rows, &points, &space, &layout, &entries, &adjacency, &phase, out)
+}

@@ -1,0 +1,118 @@
+//! The first page of a graph's region.
+
+use super::error::GraphError;
+use super::layout::{
+    GRAPH_HEADER_BYTES, GRAPH_MAGIC, GRAPH_VERSION, Layout, MAX_BLOCKS, MAX_ENTRIES,
+    MAX_GRAPH_DIMENSION, MAX_GRAPH_ROWS, PAGE_BYTES, VectorType, f32_at, u32_at,
+};
+use super::space::{SEED_OF_ROTATION, Space};
+use crate::format::{METRIC_COSINE, METRIC_DOT, METRIC_L2};
+use crate::schema::Metric;
+
+/// What the first page says.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) struct Header {
+    pub(crate) layout: Layout,
+    pub(crate) seed: u64,
+    pub(crate) unit: f32,
+    pub(crate) typical: f32,
+    pub(crate) section_checksum: u32,
+}
+
+impl Header {
+    pub(crate) fn of(space: &Space, layout: &Layout, section_checksum: u32) -> Self {
+        Self {
+            layout: *layout,
+            seed: SEED_OF_ROTATION,
+            unit: space.unit,
+            typical: space.typical,
+            section_checksum,
+        }
+    }
+
+    pub(crate) fn to_page(&self) -> Vec<u8> {
+        let layout = &self.layout;
+        let mut page = Vec::with_capacity(PAGE_BYTES);
+        page.extend_from_slice(&GRAPH_MAGIC);
+        let metric = match layout.metric {
+            Metric::Cosine => METRIC_COSINE,
+            Metric::Dot => METRIC_DOT,
+            Metric::L2 => METRIC_L2,
+        };
+        let kinds = u32::from_le_bytes([metric, layout.vector_type.number(), 0, 0]);
+        for number in [
+            GRAPH_VERSION,
+            kinds,
+            layout.count,
+            layout.dimension as u32,
+            layout.coded as u32,
+            layout.blocks as u32,
+            layout.entry_blocks as u32,
+        ] {
+            page.extend_from_slice(&number.to_le_bytes());
+        }
+        page.extend_from_slice(&self.unit.to_le_bytes());
+        page.extend_from_slice(&self.typical.to_le_bytes());
+        page.extend_from_slice(&self.section_checksum.to_le_bytes());
+        page.extend_from_slice(&self.seed.to_le_bytes());
+        let checksum = crc32fast::hash(&page);
+        page.extend_from_slice(&checksum.to_le_bytes());
+        debug_assert_eq!(page.len(), GRAPH_HEADER_BYTES);
+        page.resize(PAGE_BYTES, 0);
+        page
+    }
+
+    /// Reads the first page of a region and checks that the region is as long as it says.
+    pub(crate) fn read(region: &[u8]) -> Result<Self, GraphError> {
+        let damaged = |offset, reason| Err(GraphError::Damaged { offset, reason });
+        let Some(page) = region.get(..PAGE_BYTES) else {
+            return damaged(region.len() as u64, "it ends before its header does");
+        };
+        if page[..8] != GRAPH_MAGIC {
+            return damaged(0, "it does not start as a graph");
+        }
+        let version = u32_at(page, 8);
+        if version > GRAPH_VERSION {
+            return Err(GraphError::Version { found: version, supported: GRAPH_VERSION });
+        }
+        let end = GRAPH_HEADER_BYTES - 4;
+        if u32_at(page, end) != crc32fast::hash(&page[..end]) {
+            return damaged(0, "the checksum of its header is wrong");
+        }
+        let metric = match page[12] {
+            METRIC_COSINE => Metric::Cosine,
+            METRIC_DOT => Metric::Dot,
+            METRIC_L2 => Metric::L2,
+            _ => return damaged(12, "there is no such metric"),
+        };
+        let Some(vector_type) = VectorType::from_number(page[13]) else {
+            return damaged(13, "there is no such type of vectors");
+        };
+        let count = u32_at(page, 16);
+        let dimension = u32_at(page, 20) as usize;
+        let blocks = u32_at(page, 28) as usize;
+        let entry_blocks = u32_at(page, 32) as usize;
+        if count > MAX_GRAPH_ROWS
+            || !(1..=MAX_GRAPH_DIMENSION).contains(&dimension)
+            || !(1..=MAX_BLOCKS).contains(&blocks)
+            || entry_blocks > MAX_ENTRIES.div_ceil(32)
+        {
+            return damaged(16, "its sizes are out of range");
+        }
+        let layout =
+            Layout::new(metric, vector_type, count, dimension, 32 * blocks, 32 * entry_blocks);
+        if u32_at(page, 24) as usize != layout.coded {
+            return damaged(24, "its codes are of another size");
+        }
+        if layout.region_bytes() > region.len() as u64 {
+            return damaged(region.len() as u64, "it ends before its last record does");
+        }
+        Ok(Self {
+            layout,
+            unit: f32_at(page, 36),
+            typical: f32_at(page, 40),
+            section_checksum: u32_at(page, 44),
+            seed: u64::from_le_bytes(page[48..56].try_into().expect("eight bytes")),
+        })
+    }
+}

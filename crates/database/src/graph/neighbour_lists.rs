@@ -1,0 +1,54 @@
+//! The nearest rows that were seen so far of every row, filled from many threads.
+
+use parking_lot::Mutex;
+
+/// A row that was seen, and how far it is.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(crate) struct Candidate {
+    pub(crate) distance: f32,
+    pub(crate) row: u32,
+}
+
+impl Candidate {
+    /// Nearer first, then the smaller row: a total order, so that what a list keeps does not depend
+    /// on the order of insertion.
+    #[inline]
+    pub(crate) fn before(&self, other: &Candidate) -> bool {
+        self.distance < other.distance || (self.distance == other.distance && self.row < other.row)
+    }
+}
+
+/// A list a row, each of at most `capacity` candidates without repetition, nearest first.
+pub(crate) struct NeighbourLists {
+    capacity: usize,
+    lists: Vec<Mutex<Vec<Candidate>>>,
+}
+
+impl NeighbourLists {
+    pub(crate) fn new(count: usize, capacity: usize) -> Self {
+        Self { capacity, lists: (0..count).map(|_| Mutex::new(Vec::new())).collect() }
+    }
+
+    /// Merges `found`, nearest first, into the list of `row`.
+    pub(crate) fn merge(&self, row: u32, found: &[Candidate]) {
+        let mut list = self.lists[row as usize].lock();
+        for candidate in found {
+            if list.len() == self.capacity && !candidate.before(&list[self.capacity - 1]) {
+                break;
+            }
+            let at = list.partition_point(|other| other.before(candidate));
+            // Distances of a pair differ in the last bits from leaf to leaf.
+            if list.iter().any(|other| other.row == candidate.row) {
+                continue;
+            }
+            if list.len() == self.capacity {
+                list.pop();
+            }
+            list.insert(at, *candidate);
+        }
+    }
+
+    pub(crate) fn into_lists(self) -> Vec<Vec<Candidate>> {
+        self.lists.into_iter().map(Mutex::into_inner).collect()
+    }
+}

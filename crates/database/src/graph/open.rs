@@ -1,0 +1,237 @@
+//! A graph that was built, read where it lies.
+
+use std::ops::Range;
+
+use kernels::{Backend, Rotation, floats_of};
+
+use super::edges::Scales;
+use super::error::GraphError;
+use super::header::Header;
+use super::layout::{Block, Layout, PAGE_BYTES, RECORD_FIXED_BYTES, VectorType, f32_at};
+use super::query::Query;
+use super::walk::{Nodes, Start};
+use super::write::{record_is_whole, scales_of};
+use crate::schema::Metric;
+use crate::score::exact_score;
+
+/// Where the vectors of a region must lie in memory to be read in place.
+const ALIGNMENT: usize = 16;
+
+/// The bytes of a graph: in memory, or mapped from a file.
+pub trait Region: Send + Sync {
+    /// All of them, always the same.
+    fn bytes(&self) -> &[u8];
+
+    /// Says that a range will be read soon, some visits before it is: a mapped file that is larger
+    /// than memory asks the operating system for its pages. Does nothing by default, which is right
+    /// for bytes in memory.
+    fn request(&self, range: Range<usize>) {
+        let _ = range;
+    }
+}
+
+impl<T: AsRef<[u8]> + Send + Sync> Region for T {
+    fn bytes(&self) -> &[u8] {
+        self.as_ref()
+    }
+}
+
+/// A graph to search.
+///
+/// Damaged bytes make wrong scores or neighbours, never a panic or an endless walk; what opening
+/// does not check, [`Graph::verify`] does.
+pub struct Graph<R> {
+    region: R,
+    header: Header,
+    rotation: Rotation,
+    centre: Vec<f32>,
+    pub(crate) backend: Backend,
+    entry_scales: Scales,
+    entry_blocks: Range<usize>,
+    records_offset: usize,
+    record_bytes: usize,
+    vector: Range<usize>,
+    block_bytes: usize,
+}
+
+impl<R: Region> Graph<R> {
+    /// Opens the graph at the start of `region`, which may be longer. Reads and checks the header
+    /// and the entry points, some 100 KB, whatever the size of the graph.
+    ///
+    /// # Errors
+    /// The bytes are not a graph of a version that this build reads, are too few, or lie where
+    /// numbers cannot be read in place.
+    pub fn open(region: R) -> Result<Self, GraphError> {
+        let bytes = region.bytes();
+        let header = Header::read(bytes)?;
+        if bytes.as_ptr().align_offset(ALIGNMENT) != 0 {
+            return Err(GraphError::Misaligned { required: ALIGNMENT });
+        }
+        let layout = header.layout;
+        let section = &bytes[PAGE_BYTES..layout.records_offset()];
+        if crc32fast::hash(section) != header.section_checksum {
+            return Err(GraphError::Damaged {
+                offset: PAGE_BYTES as u64,
+                reason: "the checksum of its entry points is wrong",
+            });
+        }
+        let blocks = layout.entry_blocks_offset();
+        let centre = section[RECORD_FIXED_BYTES..blocks]
+            .chunks_exact(4)
+            .map(|number| f32_at(number, 0))
+            .collect();
+        let entry_scales = scales_of(section);
+        let first = PAGE_BYTES + blocks;
+        Ok(Self {
+            rotation: Rotation::new(layout.dimension, header.seed),
+            centre,
+            backend: Backend::active(),
+            entry_scales,
+            entry_blocks: first..first + layout.entry_blocks * layout.block_bytes(),
+            records_offset: layout.records_offset(),
+            record_bytes: layout.record_bytes(),
+            vector: layout.vector_offset()
+                ..layout.vector_offset() + layout.vector_type.bytes(layout.dimension),
+            block_bytes: layout.block_bytes(),
+            header,
+            region,
+        })
+    }
+
+    fn layout(&self) -> &Layout {
+        &self.header.layout
+    }
+
+    /// Rows in the graph.
+    pub fn count(&self) -> u32 {
+        self.layout().count
+    }
+
+    /// Numbers in a vector.
+    pub fn dimension(&self) -> usize {
+        self.layout().dimension
+    }
+
+    /// How vectors are compared.
+    pub fn metric(&self) -> Metric {
+        self.layout().metric
+    }
+
+    /// How records keep vectors.
+    pub fn vector_type(&self) -> VectorType {
+        self.layout().vector_type
+    }
+
+    /// Bytes of the region that are the graph's.
+    pub fn region_bytes(&self) -> u64 {
+        self.layout().region_bytes()
+    }
+
+    /// Bytes from one record to the next.
+    pub fn record_bytes(&self) -> usize {
+        self.record_bytes
+    }
+
+    /// Prepares a finite vector to be compared with rows of this graph.
+    ///
+    /// # Panics
+    /// It is not of the graph's dimension.
+    pub fn prepare<'q>(&self, vector: &'q [f32]) -> Query<'q> {
+        Query::new(vector, &self.header, &self.rotation, &self.centre, self.backend)
+    }
+
+    /// The exact score of a row; larger is better, and none is NaN.
+    ///
+    /// # Panics
+    /// There is no such row.
+    #[inline]
+    pub fn score(&self, query: &Query<'_>, row: u32) -> f32 {
+        let record = self.record(row);
+        let vector = self.vector_in(record);
+        let score = match self.header.layout.metric {
+            Metric::Cosine => {
+                self.backend.dot(query.vector, vector) * (f32_at(record, 0) * query.inverse_norm)
+            }
+            Metric::Dot => self.backend.dot(query.vector, vector),
+            Metric::L2 => -self.backend.squared_l2(query.vector, vector),
+        };
+        if score.is_finite() {
+            return score;
+        }
+        let score = exact_score(query.vector, vector, self.header.layout.metric);
+        // Bytes that are damaged may say NaN.
+        if score.is_nan() { f32::NEG_INFINITY } else { score }
+    }
+
+    /// Copies the vector of a row.
+    ///
+    /// # Panics
+    /// There is no such row, or `out` is not of the graph's dimension.
+    pub fn vector(&self, row: u32, out: &mut [f32]) {
+        out.copy_from_slice(self.vector_in(self.record(row)));
+    }
+
+    /// Checks that a row's record is as it was written.
+    ///
+    /// # Errors
+    /// `Damaged`, with where the record is.
+    ///
+    /// # Panics
+    /// There is no such row.
+    pub fn verify(&self, row: u32) -> Result<(), GraphError> {
+        if record_is_whole(self.record(row)) {
+            return Ok(());
+        }
+        Err(GraphError::Damaged {
+            offset: self.record_range(row).start as u64,
+            reason: "the checksum of a record is wrong",
+        })
+    }
+
+    pub(crate) fn start(&self, query: &Query<'_>) -> Start<'_> {
+        Start {
+            blocks: &self.region.bytes()[self.entry_blocks.clone()],
+            block_bytes: self.block_bytes,
+            scales: self.entry_scales,
+            base: query.entry_base,
+        }
+    }
+
+    #[inline]
+    fn record_range(&self, row: u32) -> Range<usize> {
+        let start = self.records_offset + row as usize * self.record_bytes;
+        start..start + self.record_bytes
+    }
+
+    #[inline]
+    fn record(&self, row: u32) -> &[u8] {
+        assert!(row < self.header.layout.count, "there is no row {row}");
+        &self.region.bytes()[self.record_range(row)]
+    }
+
+    #[inline]
+    fn vector_in<'a>(&self, record: &'a [u8]) -> &'a [f32] {
+        floats_of(&record[self.vector.clone()]).expect("regions and records are aligned")
+    }
+}
+
+impl<R: Region> Nodes for Graph<R> {
+    #[inline]
+    fn count(&self) -> u32 {
+        self.header.layout.count
+    }
+
+    #[inline]
+    fn request(&self, node: u32) {
+        self.region.request(self.record_range(node));
+        self.backend.prefetch(self.record(node));
+    }
+
+    #[inline]
+    fn blocks(&self, node: u32) -> impl Iterator<Item = Block<'_>> {
+        let record = self.record(node);
+        let scales = scales_of(record);
+        let blocks = record[RECORD_FIXED_BYTES..self.vector.start].chunks_exact(self.block_bytes);
+        blocks.map(move |block| Block::new(block, scales))
+    }
+}

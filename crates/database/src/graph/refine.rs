@@ -1,0 +1,144 @@
+//! More near rows of every row: those that a walk to it meets.
+
+use kernels::{Backend, ScanTables, bytes_of};
+use rayon::prelude::*;
+
+use super::adjacency::{Adjacency, sort_and_deduplicate};
+use super::edges::EdgeEncoder;
+use super::entries::choose_entries;
+use super::error::GraphError;
+use super::layout::{Block, Layout, RECORD_FIXED_BYTES};
+use super::neighbour_lists::Candidate;
+use super::progress::Phase;
+use super::space::Points;
+use super::walk::{Nodes, Scratch, Start, WalkOptions, walk};
+use super::write::{put_scales, scales_of};
+
+/// Rows that one task handles.
+const ROWS_PER_TASK: usize = 64;
+
+/// Walks to every row through the graph so far; gives what was visited, with what was near before.
+pub(crate) fn refine(
+    points: &Points,
+    layout: &Layout,
+    adjacency: &Adjacency,
+    mut near: Vec<Vec<Candidate>>,
+    effort: usize,
+    seed: u64,
+    phase: &Phase<'_>,
+) -> Result<Vec<Vec<Candidate>>, GraphError> {
+    let backend = Backend::active();
+    let nodes = Encoded::new(points, layout, adjacency, phase)?;
+    let entries = choose_entries(adjacency, seed);
+    let layout = layout.with_entries(entries.len());
+    let mut entry_blocks = vec![0u8; layout.entry_blocks * layout.block_bytes()];
+    let centre = vec![0.0; points.width];
+    let entry_scales = EdgeEncoder::new(layout.coded).encode(
+        points,
+        (&centre, 0.0),
+        &entries,
+        entries.first().copied().unwrap_or(0),
+        &mut entry_blocks,
+    );
+    let options = WalkOptions { effort, most: usize::MAX, ahead: 2 };
+    near.par_chunks_mut(ROWS_PER_TASK).enumerate().try_for_each_init(
+        || (Scratch::default(), ScanTables::default()),
+        |(scratch, tables), (task, near)| {
+            for (index, near) in near.iter_mut().enumerate() {
+                let row = (task * ROWS_PER_TASK + index) as u32;
+                let point = points.get(row);
+                tables.prepare(&point[..layout.coded]);
+                let start = Start {
+                    blocks: &entry_blocks,
+                    block_bytes: layout.block_bytes(),
+                    scales: entry_scales,
+                    base: -backend.dot(point, point),
+                };
+                walk(
+                    &nodes,
+                    backend,
+                    tables,
+                    &start,
+                    &options,
+                    scratch,
+                    |_| true,
+                    |node| {
+                        let distance = points.distance(backend, row, node);
+                        if node != row {
+                            near.push(Candidate { distance, row: node });
+                        }
+                        -distance
+                    },
+                );
+                sort_and_deduplicate(near);
+            }
+            phase.advance(near.len())
+        },
+    )?;
+    Ok(near)
+}
+
+/// The graph so far, as a walk reads it, beside the points.
+struct Encoded<'a> {
+    points: &'a Points,
+    layout: &'a Layout,
+    backend: Backend,
+    record_bytes: usize,
+    records: Vec<u8>,
+}
+
+impl<'a> Encoded<'a> {
+    fn new(
+        points: &'a Points,
+        layout: &'a Layout,
+        adjacency: &Adjacency,
+        phase: &Phase<'_>,
+    ) -> Result<Self, GraphError> {
+        let record_bytes = layout.vector_offset();
+        let mut records = vec![0u8; record_bytes * points.len()];
+        records.par_chunks_mut(record_bytes * ROWS_PER_TASK).enumerate().try_for_each_init(
+            || EdgeEncoder::new(layout.coded),
+            |encoder, (task, records)| {
+                for (index, record) in records.chunks_mut(record_bytes).enumerate() {
+                    let row = (task * ROWS_PER_TASK + index) as u32;
+                    let scales = encoder.encode(
+                        points,
+                        (points.get(row), points.lift(row)),
+                        adjacency.of(row),
+                        row,
+                        &mut record[RECORD_FIXED_BYTES..],
+                    );
+                    put_scales(record, scales);
+                }
+                phase.advance(records.len() / record_bytes)
+            },
+        )?;
+        let backend = Backend::active();
+        Ok(Self { points, layout, backend, record_bytes, records })
+    }
+
+    #[inline]
+    fn record(&self, node: u32) -> &[u8] {
+        &self.records[node as usize * self.record_bytes..][..self.record_bytes]
+    }
+}
+
+impl Nodes for Encoded<'_> {
+    fn count(&self) -> u32 {
+        self.layout.count
+    }
+
+    #[inline]
+    fn request(&self, node: u32) {
+        self.backend.prefetch(self.record(node));
+        self.backend.prefetch(bytes_of(self.points.get(node)));
+    }
+
+    #[inline]
+    fn blocks(&self, node: u32) -> impl Iterator<Item = Block<'_>> {
+        let record = self.record(node);
+        let scales = scales_of(record);
+        let blocks = record[RECORD_FIXED_BYTES..].chunks_exact(self.layout.block_bytes());
+        blocks.map(move |block| Block::new(block, scales))
+    }
+}

@@ -1,0 +1,103 @@
+//! The best rows of a graph for a query.
+
+use super::open::{Graph, Region};
+use super::query::Query;
+use super::walk::{Scratch, WalkOptions, walk};
+
+/// What a search gives and how hard it tries.
+#[derive(Clone, Copy, Debug)]
+pub struct SearchOptions {
+    /// The most rows to give.
+    pub limit: usize,
+    /// Rows that are kept in sight and, in the end, all visited; at least `limit` are. Only rows
+    /// that may be returned count. More takes longer and misses less.
+    pub effort: usize,
+    /// Records that are requested before they are used: 2 for memory, more for disks.
+    pub ahead: usize,
+}
+
+impl SearchOptions {
+    /// The defaults for so many rows.
+    pub fn new(limit: usize) -> Self {
+        Self { limit, effort: default_effort(limit), ahead: 2 }
+    }
+}
+
+/// The effort of a search that was not told otherwise.
+pub fn default_effort(limit: usize) -> usize {
+    (limit + limit / 2).max(64)
+}
+
+/// Rows in sight altogether, as a multiple of the effort: a search whose filter passes fewer than
+/// this part of what it sees is a scan of all rows instead.
+const MOST_IN_SIGHT: usize = 32;
+
+impl<R: Region> Graph<R> {
+    /// The rows with the best scores that `accept` takes, best first and the smaller row first where
+    /// scores are equal. Rows that it refuses are walked through. There are `limit` of them whenever
+    /// it takes so many: where it takes hardly any, all rows are scanned.
+    pub fn search(
+        &self,
+        query: &Query<'_>,
+        options: &SearchOptions,
+        accept: impl Fn(u32) -> bool,
+        scratch: &mut Scratch,
+    ) -> Vec<(f32, u32)> {
+        let limit = options.limit.min(self.count() as usize);
+        if limit == 0 {
+            return Vec::new();
+        }
+        let effort = options.effort.max(limit);
+        let most = effort.saturating_mul(MOST_IN_SIGHT);
+        let walk_options = WalkOptions { effort, most, ahead: options.ahead };
+        let mut found = Vec::with_capacity(limit + 1);
+        let start = self.start(query);
+        let visit = |row| {
+            let score = self.score(query, row);
+            if may_enter(&found, limit, score, row) && accept(row) {
+                enter(&mut found, limit, score, row);
+            }
+            (f64::from(score) * query.key_scale) as f32
+        };
+        let tables = &query.tables;
+        let finished =
+            walk(self, self.backend, tables, &start, &walk_options, scratch, &accept, visit);
+        if finished && found.len() == limit { found } else { self.scan(query, limit, accept) }
+    }
+
+    /// As [`Graph::search`], exactly: scores every row that `accept` takes.
+    pub fn scan(
+        &self,
+        query: &Query<'_>,
+        limit: usize,
+        accept: impl Fn(u32) -> bool,
+    ) -> Vec<(f32, u32)> {
+        let mut found = Vec::new();
+        for row in (0..self.count()).filter(|&row| accept(row)) {
+            let score = self.score(query, row);
+            if may_enter(&found, limit, score, row) {
+                enter(&mut found, limit, score, row);
+            }
+        }
+        found
+    }
+}
+
+#[inline]
+fn better((a_score, a_row): (f32, u32), (b_score, b_row): (f32, u32)) -> bool {
+    a_score > b_score || (a_score == b_score && a_row < b_row)
+}
+
+#[inline]
+fn may_enter(found: &[(f32, u32)], limit: usize, score: f32, row: u32) -> bool {
+    found.len() < limit || found.last().is_some_and(|&worst| better((score, row), worst))
+}
+
+#[inline]
+fn enter(found: &mut Vec<(f32, u32)>, limit: usize, score: f32, row: u32) {
+    if found.len() == limit {
+        found.pop();
+    }
+    let at = found.partition_point(|&other| better(other, (score, row)));
+    found.insert(at, (score, row));
+}

@@ -1,0 +1,141 @@
+//! The space in which a graph is built and walked: every metric as a Euclidean distance.
+//!
+//! A row is scaled (to unit length for cosine, by the longest row's length otherwise), rotated and
+//! taken relative to the centre of all rows. One more coordinate, its *lift*, makes the order of
+//! distances the order of scores: a query's lift is 0, a row's is what its scaled length misses to
+//! 1 (dot), 1 for a zero row and else 0 (cosine), and 0 (L2). So all rows are of equal length for
+//! dot and cosine, and `|q - x|^2` is a constant less `2 <q, x>` (Y. Bachrach et al., "Speeding up
+//! the Xbox recommender system using a Euclidean transformation for inner-product spaces", 2014).
+
+use kernels::{Backend, Rotation};
+use rayon::prelude::*;
+
+use super::Rows;
+use super::error::GraphError;
+use super::progress::Phase;
+use crate::schema::Metric;
+
+/// What turns a row or a query into a point of the space.
+#[derive(Clone, Debug)]
+pub(crate) struct Space {
+    /// Length of the longest row, or 1 where that is 0; 1 for cosine.
+    pub(crate) unit: f32,
+    /// Root of the mean squared length of the scaled rows: queries for dot are scaled to it.
+    pub(crate) typical: f32,
+    /// Mean of the rotated rows, of the padded dimension.
+    pub(crate) centre: Vec<f32>,
+}
+
+/// The seed of the rotation; a region keeps it.
+pub(crate) const SEED_OF_ROTATION: u64 = 0x5eed;
+
+/// Rows that one task handles.
+const ROWS_PER_TASK: usize = 256;
+
+impl Space {
+    /// Measures `rows` and gives their points: row-major, of the padded dimension; and lifts.
+    pub(crate) fn measure(
+        rows: &dyn Rows,
+        dimension: usize,
+        metric: Metric,
+        phase: &Phase<'_>,
+    ) -> Result<(Self, Points), GraphError> {
+        let count = rows.count() as usize;
+        let rotation = Rotation::new(dimension, SEED_OF_ROTATION);
+        let width = Rotation::padded(dimension);
+        let backend = Backend::active();
+        let mut values = vec![0.0f32; count * width];
+        let mut norms = vec![0.0f64; count];
+        values
+            .par_chunks_mut(width * ROWS_PER_TASK)
+            .zip(norms.par_chunks_mut(ROWS_PER_TASK))
+            .enumerate()
+            .try_for_each(|(task, (values, norms))| {
+                let mut row = vec![0.0f32; dimension];
+                for (index, (value, norm)) in values.chunks_mut(width).zip(norms).enumerate() {
+                    rows.copy((task * ROWS_PER_TASK + index) as u32, &mut row);
+                    *norm = backend.norm_widened(&row);
+                    // Scaled before it is rotated, so that no square overflows or vanishes.
+                    if *norm > 0.0 {
+                        row.iter_mut().for_each(|x| *x = (f64::from(*x) / *norm) as f32);
+                    }
+                    backend.rotate(&rotation, &row, value);
+                }
+                phase.advance(values.len() / width)
+            })?;
+        let longest = norms.iter().fold(0.0f64, |most, &norm| most.max(norm));
+        let unit = if metric == Metric::Cosine || longest == 0.0 { 1.0 } else { longest as f32 };
+        let squares: f64 = norms.iter().map(|norm| (norm / f64::from(unit)).powi(2)).sum();
+        let typical = match metric {
+            Metric::Cosine => 1.0,
+            Metric::Dot | Metric::L2 => (squares / count.max(1) as f64).sqrt() as f32,
+        };
+        let scaled_norm = |norm: f64| match metric {
+            Metric::Cosine => f32::from(norm > 0.0),
+            Metric::Dot | Metric::L2 => (norm / f64::from(unit)).min(1.0) as f32,
+        };
+        let sums = values
+            .par_chunks_mut(width * ROWS_PER_TASK)
+            .zip(norms.par_chunks(ROWS_PER_TASK))
+            .map(|(values, norms)| {
+                let mut sum = vec![0.0f64; width];
+                for (value, &norm) in values.chunks_mut(width).zip(norms) {
+                    let scale = scaled_norm(norm);
+                    for (x, sum) in value.iter_mut().zip(&mut sum) {
+                        *x *= scale;
+                        *sum += f64::from(*x);
+                    }
+                }
+                sum
+            })
+            .reduce(
+                || vec![0.0; width],
+                |mut a, b| {
+                    a.iter_mut().zip(b).for_each(|(a, b)| *a += b);
+                    a
+                },
+            );
+        let centre: Vec<f32> = sums.iter().map(|sum| (sum / count.max(1) as f64) as f32).collect();
+        values.par_chunks_mut(width).for_each(|value| {
+            value.iter_mut().zip(&centre).for_each(|(x, centre)| *x -= centre);
+        });
+        let lifts = norms
+            .iter()
+            .map(|&norm| match metric {
+                Metric::Cosine => f32::from(norm == 0.0),
+                Metric::Dot => (1.0 - (norm / f64::from(unit)).powi(2)).max(0.0).sqrt() as f32,
+                Metric::L2 => 0.0,
+            })
+            .collect();
+        let points = Points { width, values, lifts };
+        Ok((Self { unit, typical, centre }, points))
+    }
+}
+
+/// Rows as points of a [`Space`].
+pub(crate) struct Points {
+    pub(crate) width: usize,
+    values: Vec<f32>,
+    lifts: Vec<f32>,
+}
+
+impl Points {
+    pub(crate) fn len(&self) -> usize {
+        self.lifts.len()
+    }
+
+    pub(crate) fn get(&self, row: u32) -> &[f32] {
+        &self.values[row as usize * self.width..][..self.width]
+    }
+
+    pub(crate) fn lift(&self, row: u32) -> f32 {
+        self.lifts[row as usize]
+    }
+
+    /// Squared distance of two points, lifts included.
+    #[inline]
+    pub(crate) fn distance(&self, backend: Backend, a: u32, b: u32) -> f32 {
+        let lift = self.lift(a) - self.lift(b);
+        backend.squared_l2(self.get(a), self.get(b)) + lift * lift
+    }
+}

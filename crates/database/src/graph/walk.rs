@@ -1,0 +1,184 @@
+//! Best-first walk over a graph, led by estimates.
+//!
+//! The pool holds the rows with the best estimates so far. The best one that was not visited yet is
+//! visited: its exact similarity is computed and its neighbours' are estimated from it. The walk
+//! ends when every row in the pool was visited. Reading a record from memory takes longer than
+//! using it, so a row is chosen and its record requested some visits before its turn.
+
+use std::collections::VecDeque;
+
+use kernels::{Backend, NEIGHBOURS_PER_BLOCK, ScanTables};
+
+use super::edges::Scales;
+use super::layout::{Block, MAX_GRAPH_ROWS};
+
+/// A graph as a walk sees it.
+pub(crate) trait Nodes {
+    /// Hints that the node will be visited soon.
+    fn request(&self, node: u32);
+    /// Gives each block of the node's record.
+    fn blocks(&self, node: u32) -> impl Iterator<Item = Block<'_>>;
+    /// Rows in the graph: numbers beyond are damage.
+    fn count(&self) -> u32;
+}
+
+/// How far a walk goes.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct WalkOptions {
+    /// Rows in the pool that may be returned.
+    pub(crate) effort: usize,
+    /// Rows in the pool altogether: a walk that sees more before it has enough gives up.
+    pub(crate) most: usize,
+    /// Visits that a record is requested ahead.
+    pub(crate) ahead: usize,
+}
+
+const VISITED: u32 = MAX_GRAPH_ROWS;
+const ACCEPTED: u32 = MAX_GRAPH_ROWS << 1;
+const NUMBER: u32 = MAX_GRAPH_ROWS - 1;
+
+#[derive(Clone, Copy, Debug)]
+struct Entry {
+    key: f32,
+    /// The row and two flags.
+    node: u32,
+}
+
+/// Memory that walks share one after the other.
+#[derive(Debug, Default)]
+pub struct Scratch {
+    pool: Vec<Entry>,
+    /// Everything before it was visited.
+    cursor: usize,
+    accepted: usize,
+    seen: Vec<u64>,
+    touched: Vec<u32>,
+    requested: VecDeque<u32>,
+}
+
+impl Scratch {
+    pub(crate) fn begin(&mut self, count: u32) {
+        for &word in &self.touched {
+            self.seen[word as usize] = 0;
+        }
+        self.touched.clear();
+        let words = count.div_ceil(64) as usize;
+        if self.seen.len() < words {
+            self.seen.resize(words, 0);
+        }
+        self.pool.clear();
+        self.requested.clear();
+        self.cursor = 0;
+        self.accepted = 0;
+    }
+
+    /// Whether it is the first time.
+    #[inline]
+    fn mark(&mut self, node: u32) -> bool {
+        let word = &mut self.seen[node as usize / 64];
+        let bit = 1u64 << (node % 64);
+        if *word & bit != 0 {
+            return false;
+        }
+        if *word == 0 {
+            self.touched.push(node / 64);
+        }
+        *word |= bit;
+        true
+    }
+
+    #[inline]
+    fn threshold(&self, options: &WalkOptions) -> f32 {
+        if self.accepted >= options.effort {
+            self.pool.last().map_or(f32::NEG_INFINITY, |entry| entry.key)
+        } else {
+            f32::NEG_INFINITY
+        }
+    }
+
+    #[inline]
+    fn insert(&mut self, key: f32, node: u32, accepted: bool, options: &WalkOptions) {
+        let at = self.pool.partition_point(|entry| entry.key >= key);
+        let flag = if accepted { ACCEPTED } else { 0 };
+        self.pool.insert(at, Entry { key, node: node | flag });
+        self.cursor = self.cursor.min(at);
+        self.accepted += usize::from(accepted);
+        while self.accepted > options.effort {
+            let last = self.pool.pop().expect("it holds more than the limit");
+            self.accepted -= usize::from(last.node & ACCEPTED != 0);
+        }
+        self.cursor = self.cursor.min(self.pool.len());
+    }
+
+    #[inline]
+    fn next(&mut self) -> Option<u32> {
+        while let Some(entry) = self.pool.get_mut(self.cursor) {
+            self.cursor += 1;
+            if entry.node & VISITED == 0 {
+                entry.node |= VISITED;
+                return Some(entry.node & NUMBER);
+            }
+        }
+        None
+    }
+}
+
+/// Where a walk starts: blocks of entry points, and what their estimates stand on.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Start<'a> {
+    pub(crate) blocks: &'a [u8],
+    pub(crate) block_bytes: usize,
+    pub(crate) scales: Scales,
+    pub(crate) base: f32,
+}
+
+/// Walks from the entry points. `visit` gives a node's exact similarity, once a node. Says whether
+/// the walk came to its end; it gives up where hardly any row is accepted.
+#[allow(clippy::too_many_arguments)]
+#[inline]
+pub(crate) fn walk<N: Nodes>(
+    nodes: &N,
+    backend: Backend,
+    tables: &ScanTables,
+    start: &Start<'_>,
+    options: &WalkOptions,
+    scratch: &mut Scratch,
+    accept: impl Fn(u32) -> bool,
+    mut visit: impl FnMut(u32) -> f32,
+) -> bool {
+    let count = nodes.count();
+    scratch.begin(count);
+    let look = |scratch: &mut Scratch, block: Block<'_>, base: f32| {
+        let mut estimates = [0.0f32; NEIGHBOURS_PER_BLOCK];
+        let threshold = scratch.threshold(options);
+        let mut above =
+            backend.estimate_neighbours(tables, &block.neighbours, base, threshold, &mut estimates);
+        while above != 0 {
+            let index = above.trailing_zeros() as usize;
+            above &= above - 1;
+            let node = block.id(index);
+            // The threshold rises while a block is looked at; a number beyond the end is damage.
+            if node < count && estimates[index] > scratch.threshold(options) && scratch.mark(node) {
+                scratch.insert(estimates[index], node, accept(node), options);
+            }
+        }
+    };
+    for block in start.blocks.chunks_exact(start.block_bytes) {
+        look(scratch, Block::new(block, start.scales), start.base);
+    }
+    loop {
+        while scratch.requested.len() < options.ahead.max(1) {
+            let Some(node) = scratch.next() else { break };
+            nodes.request(node);
+            scratch.requested.push_back(node);
+        }
+        let Some(node) = scratch.requested.pop_front() else { return true };
+        if scratch.pool.len() > options.most {
+            return false;
+        }
+        let key = visit(node);
+        for block in nodes.blocks(node) {
+            look(scratch, block, key);
+        }
+    }
+}

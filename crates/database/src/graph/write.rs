@@ -1,0 +1,109 @@
+//! Writing a graph's region, front to back.
+
+use std::io::Write;
+
+use kernels::bytes_of;
+use rayon::prelude::*;
+
+use super::Rows;
+use super::adjacency::Adjacency;
+use super::edges::{EdgeEncoder, Scales};
+use super::error::GraphError;
+use super::header::Header;
+use super::layout::{
+    Layout, PAGE_BYTES, RECORD_CHECKSUM_OFFSET, RECORD_FIXED_BYTES, f32_at, u32_at,
+};
+use super::progress::Phase;
+use super::space::{Points, Space};
+use crate::score::inverse_norm;
+
+/// Rows that one task encodes, and tasks whose records are in memory at a time.
+const ROWS_PER_TASK: usize = 64;
+const TASKS: usize = 32;
+
+/// Writes everything: header, entry section, records.
+#[allow(clippy::too_many_arguments)]
+pub(crate) fn write(
+    rows: &dyn Rows,
+    points: &Points,
+    space: &Space,
+    layout: &Layout,
+    entries: &[u32],
+    adjacency: &Adjacency,
+    phase: &Phase<'_>,
+    out: &mut dyn Write,
+) -> Result<(), GraphError> {
+    let section = entry_section(points, space, layout, entries);
+    out.write_all(&Header::of(space, layout, crc32fast::hash(&section)).to_page())?;
+    out.write_all(&section)?;
+    let bytes = layout.record_bytes();
+    let mut records =
+        vec![0u8; bytes * ROWS_PER_TASK * TASKS.min(points.len().div_ceil(ROWS_PER_TASK))];
+    for first in (0..points.len()).step_by(ROWS_PER_TASK * TASKS) {
+        let here = (ROWS_PER_TASK * TASKS).min(points.len() - first);
+        let records = &mut records[..here * bytes];
+        records.par_chunks_mut(bytes * ROWS_PER_TASK).enumerate().for_each_init(
+            || (EdgeEncoder::new(layout.coded), vec![0.0f32; layout.dimension]),
+            |(encoder, vector), (task, records)| {
+                for (index, record) in records.chunks_mut(bytes).enumerate() {
+                    let row = (first + task * ROWS_PER_TASK + index) as u32;
+                    record.fill(0);
+                    let (edges, own) = record.split_at_mut(layout.vector_offset());
+                    let scales = encoder.encode(
+                        points,
+                        (points.get(row), points.lift(row)),
+                        adjacency.of(row),
+                        row,
+                        &mut edges[RECORD_FIXED_BYTES..],
+                    );
+                    put_scales(edges, scales);
+                    rows.copy(row, vector);
+                    edges[..4].copy_from_slice(&inverse_norm(vector).to_le_bytes());
+                    let bytes = bytes_of(vector);
+                    own[..bytes.len()].copy_from_slice(bytes);
+                    let checksum = record_checksum(record);
+                    record[RECORD_CHECKSUM_OFFSET..][..4].copy_from_slice(&checksum.to_le_bytes());
+                }
+            },
+        );
+        out.write_all(records)?;
+        phase.advance(here)?;
+    }
+    Ok(())
+}
+
+/// The checksum of a record, without the field that keeps it.
+pub(crate) fn record_checksum(record: &[u8]) -> u32 {
+    let mut hasher = crc32fast::Hasher::new();
+    hasher.update(&record[..RECORD_CHECKSUM_OFFSET]);
+    hasher.update(&record[RECORD_CHECKSUM_OFFSET + 4..]);
+    hasher.finalize()
+}
+
+/// Whether a record's checksum is right.
+pub(crate) fn record_is_whole(record: &[u8]) -> bool {
+    u32_at(record, RECORD_CHECKSUM_OFFSET) == record_checksum(record)
+}
+
+pub(crate) fn put_scales(record: &mut [u8], scales: Scales) {
+    record[4..8].copy_from_slice(&scales.offset.to_le_bytes());
+    record[8..12].copy_from_slice(&scales.slope.to_le_bytes());
+}
+
+#[inline]
+pub(crate) fn scales_of(record: &[u8]) -> Scales {
+    Scales { offset: f32_at(record, 4), slope: f32_at(record, 8) }
+}
+
+fn entry_section(points: &Points, space: &Space, layout: &Layout, entries: &[u32]) -> Vec<u8> {
+    let mut section = vec![0u8; layout.records_offset() - PAGE_BYTES];
+    let (head, blocks) = section.split_at_mut(layout.entry_blocks_offset());
+    let blocks = &mut blocks[..layout.entry_blocks * layout.block_bytes()];
+    let centre = vec![0.0; points.width];
+    let filler = entries.first().copied().unwrap_or(0);
+    let scales =
+        EdgeEncoder::new(layout.coded).encode(points, (&centre, 0.0), entries, filler, blocks);
+    put_scales(head, scales);
+    head[RECORD_FIXED_BYTES..].copy_from_slice(bytes_of(&space.centre));
+    section
+}

@@ -1,0 +1,294 @@
+//! The graph against exact search, over dimensions, metrics, sizes and data that is hard to index;
+//! and what becomes of damaged bytes.
+
+use std::ops::ControlFlow;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use database::Metric;
+use database::graph::{
+    BuildOptions, Graph, GraphError, Rows, Scratch, SearchOptions, build, layout,
+};
+
+struct Vectors {
+    values: Vec<f32>,
+    dimension: usize,
+}
+
+impl Rows for Vectors {
+    fn count(&self) -> u32 {
+        (self.values.len() / self.dimension) as u32
+    }
+    fn copy(&self, row: u32, out: &mut [f32]) {
+        out.copy_from_slice(self.get(row));
+    }
+}
+
+impl Vectors {
+    fn get(&self, row: u32) -> &[f32] {
+        &self.values[row as usize * self.dimension..][..self.dimension]
+    }
+}
+
+/// Reproducible and roughly normal.
+struct Noise(u64);
+
+impl Noise {
+    fn uniform(&mut self) -> f32 {
+        self.0 ^= self.0 << 13;
+        self.0 ^= self.0 >> 7;
+        self.0 ^= self.0 << 17;
+        (self.0 >> 40) as f32 / (1u64 << 24) as f32
+    }
+    fn normal(&mut self) -> f32 {
+        (0..12).map(|_| self.uniform()).sum::<f32>() - 6.0
+    }
+    fn vector(&mut self, dimension: usize) -> Vec<f32> {
+        (0..dimension).map(|_| self.normal()).collect()
+    }
+}
+
+fn normal(count: usize, dimension: usize, seed: u64) -> Vectors {
+    let mut noise = Noise(seed | 1 << 40);
+    Vectors { values: noise.vector(count * dimension), dimension }
+}
+
+/// As embeddings are: many overlapping groups.
+fn grouped(count: usize, dimension: usize, groups: usize, spread: f32, seed: u64) -> Vectors {
+    let mut noise = Noise(seed | 1 << 40);
+    let centres: Vec<Vec<f32>> = (0..groups).map(|_| noise.vector(dimension)).collect();
+    let mut values = Vec::new();
+    for row in 0..count {
+        values.extend(centres[row % groups].iter().map(|x| x + spread * noise.normal()));
+    }
+    Vectors { values, dimension }
+}
+
+fn region(rows: &Vectors, metric: Metric) -> Vec<u8> {
+    let mut region = Vec::new();
+    let options = BuildOptions::new(rows.dimension, metric);
+    build(rows, &options, &|_, _| ControlFlow::Continue(()), &mut region).expect("build");
+    region
+}
+
+fn score(metric: Metric, a: &[f32], b: &[f32]) -> f64 {
+    let dot = |a: &[f32], b: &[f32]| -> f64 {
+        a.iter().zip(b).map(|(a, b)| f64::from(*a) * f64::from(*b)).sum()
+    };
+    match metric {
+        Metric::Dot => dot(a, b),
+        Metric::Cosine => {
+            let norms = (dot(a, a) * dot(b, b)).sqrt();
+            if norms == 0.0 { 0.0 } else { dot(a, b) / norms }
+        }
+        Metric::L2 => {
+            -a.iter().zip(b).map(|(a, b)| (f64::from(*a) - f64::from(*b)).powi(2)).sum::<f64>()
+        }
+    }
+}
+
+/// The part of `limit` rows whose true score reaches that of the true `limit`-th: equal scores are
+/// equally right.
+fn recall(
+    rows: &Vectors,
+    metric: Metric,
+    query: &[f32],
+    found: &[(f32, u32)],
+    limit: usize,
+    accept: impl Fn(u32) -> bool,
+) -> f64 {
+    let mut exact: Vec<f64> = (0..rows.count())
+        .filter(|&row| accept(row))
+        .map(|row| score(metric, query, rows.get(row)))
+        .collect();
+    exact.sort_by(|a, b| b.total_cmp(a));
+    let limit = limit.min(exact.len());
+    assert_eq!(found.len(), limit, "as many as there are");
+    if limit == 0 {
+        return 1.0;
+    }
+    let size = exact.iter().fold(1e-30f64, |most, score| most.max(score.abs()));
+    let mut hits = 0;
+    for (index, &(found_score, row)) in found.iter().enumerate() {
+        assert!(accept(row), "row {row} is refused");
+        assert!(found[..index].iter().all(|other| other.1 != row), "row {row} comes twice");
+        let exact_score = score(metric, query, rows.get(row));
+        assert!((f64::from(found_score) - exact_score).abs() <= 1e-5 * size, "score of {row}");
+        hits += usize::from(exact_score >= exact[limit - 1] - 1e-6 * size);
+    }
+    assert!(found.windows(2).all(|pair| pair[0].0 >= pair[1].0), "best first");
+    hits as f64 / limit as f64
+}
+
+fn mean_recall(
+    rows: &Vectors,
+    metric: Metric,
+    queries: &Vectors,
+    accept: impl Fn(u32) -> bool + Copy,
+) -> f64 {
+    let bytes = region(rows, metric);
+    let graph = Graph::open(bytes.as_slice()).expect("open");
+    let mut scratch = Scratch::default();
+    let sum: f64 = (0..queries.count())
+        .map(|row| {
+            let vector = queries.get(row);
+            let query = graph.prepare(vector);
+            let found = graph.search(&query, &SearchOptions::new(10), accept, &mut scratch);
+            recall(rows, metric, vector, &found, 10, accept)
+        })
+        .sum();
+    sum / f64::from(queries.count())
+}
+
+const METRICS: [Metric; 3] = [Metric::Cosine, Metric::Dot, Metric::L2];
+
+#[test]
+fn every_dimension_and_metric_keeps_its_recall() {
+    for dimension in [1, 2, 3, 7, 63, 64, 65, 100, 384, 768, 1000] {
+        let rows = grouped(1500, dimension, 40, 0.5, 1);
+        let queries = grouped(40, dimension, 40, 0.5, 1);
+        for metric in METRICS {
+            let recall = mean_recall(&rows, metric, &queries, |_| true);
+            assert!(recall >= 0.95, "{dimension} {metric:?}: {recall}");
+        }
+    }
+}
+
+#[test]
+fn small_graphs_are_exact() {
+    for count in [0, 1, 2, 3, 9, 31, 32, 33, 60] {
+        for metric in METRICS {
+            let rows = normal(count, 5, 3);
+            let recall = mean_recall(&rows, metric, &normal(10, 5, 4), |_| true);
+            assert_eq!(recall, 1.0, "{count} {metric:?}");
+        }
+    }
+}
+
+#[test]
+fn a_refused_row_is_walked_through() {
+    let rows = grouped(4000, 48, 60, 0.6, 5);
+    let queries = grouped(50, 48, 60, 0.6, 5);
+    for keep in [70, 50, 10, 1] {
+        let accept = |row: u32| row.wrapping_mul(2_654_435_761) >> 8 & 127 < keep * 128 / 100;
+        let recall = mean_recall(&rows, Metric::L2, &queries, accept);
+        assert!(recall >= 0.95, "{keep} % pass: {recall}");
+    }
+    // Correlated with the query: every row of a group but one.
+    let recall = mean_recall(&rows, Metric::L2, &queries, |row| row % 60 == 7);
+    assert!(recall >= 0.95, "one group: {recall}");
+    assert_eq!(mean_recall(&rows, Metric::L2, &queries, |row| row < 3), 1.0);
+    assert_eq!(mean_recall(&rows, Metric::L2, &queries, |_| false), 1.0);
+}
+
+#[test]
+fn magnitude_does_not_matter() {
+    for magnitude in [1e-30f32, 1e-12, 1e12, 1e30] {
+        let mut rows = grouped(1000, 24, 20, 0.5, 11);
+        let mut queries = grouped(20, 24, 20, 0.5, 11);
+        rows.values.iter_mut().for_each(|x| *x *= magnitude);
+        queries.values.iter_mut().for_each(|x| *x *= magnitude);
+        let recall = mean_recall(&rows, Metric::Cosine, &queries, |_| true);
+        assert!(recall >= 0.95, "{magnitude}: {recall}");
+        if (1e-13..1e13).contains(&magnitude) {
+            for metric in [Metric::Dot, Metric::L2] {
+                let recall = mean_recall(&rows, metric, &queries, |_| true);
+                assert!(recall >= 0.95, "{magnitude} {metric:?}: {recall}");
+            }
+        }
+    }
+}
+
+#[test]
+fn vectors_come_back_as_they_were_written() {
+    let rows = normal(200, 37, 12);
+    for metric in METRICS {
+        let bytes = region(&rows, metric);
+        let options = BuildOptions::new(37, metric);
+        assert!(bytes.len() as u64 >= options.region_bytes(200));
+        let graph = Graph::open(bytes.as_slice()).expect("open");
+        assert_eq!(graph.region_bytes(), bytes.len() as u64);
+        let mut vector = vec![0.0; 37];
+        for row in 0..200 {
+            graph.vector(row, &mut vector);
+            assert_eq!(vector, rows.get(row));
+            graph.verify(row).expect("whole");
+        }
+    }
+}
+
+#[test]
+fn a_build_can_be_interrupted_at_any_step() {
+    let rows = normal(700, 16, 13);
+    let options = BuildOptions::new(16, Metric::L2);
+    let calls = AtomicU64::new(0);
+    let mut out = Vec::new();
+    build(
+        &rows,
+        &options,
+        &|done, total| {
+            assert!(done <= total);
+            calls.fetch_add(1, Ordering::Relaxed);
+            ControlFlow::Continue(())
+        },
+        &mut out,
+    )
+    .expect("build");
+    let calls = calls.into_inner();
+    assert!(calls > 10, "{calls}");
+    for stop in (0..calls).step_by((calls / 12) as usize) {
+        let left = AtomicU64::new(stop);
+        let progress =
+            |_, _| match left
+                .fetch_update(Ordering::Relaxed, Ordering::Relaxed, |left| left.checked_sub(1))
+            {
+                Ok(_) => ControlFlow::Continue(()),
+                Err(_) => ControlFlow::Break(()),
+            };
+        let error = build(&rows, &options, &progress, &mut Vec::new()).expect_err("interrupted");
+        assert!(matches!(error, GraphError::Interrupted), "{error}");
+    }
+}
+
+#[test]
+fn damaged_bytes_are_refused_or_lead_astray_but_do_no_harm() {
+    let rows = grouped(300, 40, 10, 0.5, 14);
+    let whole = region(&rows, Metric::Cosine);
+    let queries = grouped(3, 40, 10, 0.5, 14);
+    let check = |bytes: &[u8]| match Graph::open(bytes) {
+        Err(_) => false,
+        Ok(graph) => {
+            for row in 0..3 {
+                let query = graph.prepare(queries.get(row));
+                let options = SearchOptions::new(10);
+                let found = graph.search(&query, &options, |_| true, &mut Scratch::default());
+                assert_eq!(found.len(), 10);
+                assert!(found.iter().all(|&(score, row)| !score.is_nan() && row < 300));
+            }
+            true
+        }
+    };
+    assert!(check(&whole));
+    for length in [0, 1, 59, 60, 4095, 4096, 10_000, whole.len() - 1] {
+        assert!(!check(&whole[..length]), "cut to {length}");
+    }
+    for at in 0..layout::GRAPH_HEADER_BYTES {
+        let mut bytes = whole.clone();
+        bytes[at] ^= 0x55;
+        assert!(!check(&bytes), "byte {at} of the header");
+    }
+    let mut noise = Noise(77);
+    for round in 0..300 {
+        let mut bytes = whole.clone();
+        let from =
+            layout::PAGE_BYTES + (noise.uniform() * 0.99 * (whole.len() - 4096) as f32) as usize;
+        let to = (from + 1 + (noise.uniform() * 20_000.0) as usize).min(whole.len());
+        for byte in &mut bytes[from..to] {
+            *byte = if round % 3 == 0 { 0xFF } else { (noise.uniform() * 256.0) as u8 };
+        }
+        if check(&bytes) {
+            let graph = Graph::open(bytes.as_slice()).expect("open");
+            let damaged = (0..300).filter(|&row| graph.verify(row).is_err()).count();
+            assert!(damaged > 0 || bytes == whole, "{from}..{to}");
+        }
+    }
+}
