@@ -96,8 +96,7 @@ def _folder(
     columns: Mapping[str, IntArray] | None,
 ) -> Path:
     identity = [
-        specification.adapter,
-        dict(specification.build),
+        *specification.index,
         specification.version(),
         _own_code() if specification.is_ours else "",
         threads,

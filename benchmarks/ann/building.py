@@ -33,8 +33,9 @@ def run(definition: Mapping[str, Any]) -> Outcome:
             notes.append(f"The set {name} was left out: its source is not on this machine.")
             continue
         built = _build_all(chosen, dataset, definition, notes)
-        tables.append(_table(dataset, built, definition))
-        goals += _goals(dataset, built, definition)
+        kinds = {one.name: one.kind for one in chosen}
+        tables.append(_table(dataset, built, kinds, definition))
+        goals += _goals(dataset, built, kinds, definition)
         rounds[name] = {one: [made.seconds for made in many] for one, many in built.items()}
     return Outcome(tables, goals, notes, rounds)
 
@@ -43,12 +44,9 @@ def _build_all(
     chosen: list[Specification], dataset: Dataset, definition: Mapping[str, Any], notes: list[str]
 ) -> dict[str, list[artefacts.Artefact]]:
     built: dict[str, list[artefacts.Artefact]] = {}
-    distinct = {(one.adapter, str(one.build)): one for one in reversed(chosen)}
-    failed: set[str] = set()
+    going = _one_for_each_index(chosen)
     for _ in range(definition["rounds"]):
-        for one in reversed(distinct.values()):
-            if one.name in failed:
-                continue
+        for one in list(going):
             try:
                 made = artefacts.build(one, dataset, definition["threads"])
             except WorkerDiedError as error:
@@ -56,18 +54,25 @@ def _build_all(
                     raise
                 say(str(error))
                 notes.append(f"Left out, because it failed: {error}")
-                failed.add(one.name)
+                going.remove(one)
                 continue
             built.setdefault(one.name, []).append(made)
     return built
 
 
+def _one_for_each_index(chosen: list[Specification]) -> list[Specification]:
+    first: dict[tuple[str, str], Specification] = {}
+    for one in chosen:
+        first.setdefault(one.index, one)
+    return list(first.values())
+
+
 def _table(
     dataset: Dataset,
     built: Mapping[str, list[artefacts.Artefact]],
+    kinds: Mapping[str, str],
     definition: Mapping[str, Any],
 ) -> Table:
-    kinds = {one.name: one.kind for one in specifications(list(built))[0]}
     ours = next((name for name in built if kinds[name] == "ours"), None)
     raw = dataset.rows.nbytes
     rows: list[tuple[str | float, ...]] = []
@@ -84,10 +89,10 @@ def _table(
 def _goals(
     dataset: Dataset,
     built: Mapping[str, list[artefacts.Artefact]],
+    kinds: Mapping[str, str],
     definition: Mapping[str, Any],
 ) -> list[Goal]:
-    chosen = {one.name: one for one in specifications(list(built))[0]}
-    ours = [name for name, one in chosen.items() if one.is_ours]
+    ours = [name for name in built if kinds[name] == "ours"]
     goals = []
     raw = dataset.rows.nbytes
     for name in ours:

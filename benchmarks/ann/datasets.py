@@ -38,9 +38,9 @@ class Dataset:
         digest = hashlib.sha256(np.ascontiguousarray(self.rows[:: max(1, len(self.rows) // 500)]))
         return f"{self.name}-{len(self.rows)}-{digest.hexdigest()[:12]}"
 
-    def recall(self, found: IntArray, first: int = 0) -> float:
-        """The part of the true neighbours that was found by the queries from `first` on."""
-        return recall(self.rows, self.queries, self.threshold, self.limit, found, first)
+    def recall(self, found: IntArray) -> float:
+        """The part of the queries' true neighbours that was found."""
+        return recall(self.rows, self.queries, self.threshold, self.limit, found)
 
 
 def load(name: str, definition: Mapping[str, Any]) -> Dataset | None:
@@ -67,11 +67,10 @@ def recall(
     threshold: FloatArray,
     limit: int,
     found: IntArray,
-    first: int = 0,
 ) -> float:
     """Ids are right if their exact score reaches the threshold; -1 stands for no answer."""
     right = 0
-    for query, last, ids in zip(queries[first:], threshold[first:], found, strict=False):
+    for query, last, ids in zip(queries, threshold, found, strict=True):
         distinct = np.unique(ids[ids >= 0])
         # Where fewer rows than the limit exist, the threshold is -inf and all of them are right.
         right += min(limit, int((rows[distinct] @ query >= last - TIE).sum()))

@@ -6,10 +6,10 @@ from typing import Any
 import numpy as np
 
 from benchmarks.ann.contenders.contender import Filters, FloatArray, IntArray, Window
-from benchmarks.ann.datasets import Dataset, exact_thresholds, load, recall
+from benchmarks.ann.datasets import Dataset, load, recall
 from benchmarks.ann.field import Ready, field
 from benchmarks.ann.specification import specifications
-from benchmarks.ann.sweep import Point, ask_all, joined, rotated
+from benchmarks.ann.sweep import Point, ask_all
 from benchmarks.results import Goal, Outcome, Table
 
 # Both columns hold a row's rank, from 0 to one below this.
@@ -37,16 +37,15 @@ def run(definition: Mapping[str, Any]) -> Outcome:
         return Outcome([], notes=[*notes, "The set was left out: there is no ../shared."])
     columns, places = _columns(dataset)
     with field(chosen, dataset, definition["threads"], notes, columns) as ready:
-        knobs, alone = _operating_points(ready, definition)
-        cases = [
-            (share, relation, _windows(share, relation, places))
-            for share in definition["shares"]
-            for relation in definition["relations"]
-        ]
-        measured = {
-            (share, relation): _measure(ready, windows, columns, dataset, definition)
-            for share, relation, windows in cases
-        }
+        knobs = _tune(ready, definition)
+        scores = dataset.queries @ dataset.rows.T
+        alone = _measure(ready, None, dataset.threshold, definition)
+        measured = {}
+        for share in definition["shares"]:
+            for relation in definition["relations"]:
+                windows = _windows(share, relation, places)
+                thresholds = _thresholds(scores, windows, columns, dataset.limit)
+                measured[share, relation] = _measure(ready, windows, thresholds, definition)
     rows: list[tuple[str | float, ...]] = []
     goals = []
     for (share, relation), points in measured.items():
@@ -54,7 +53,7 @@ def run(definition: Mapping[str, Any]) -> Outcome:
             p50, p99 = point.percentile(50) / 1e3, point.percentile(99) / 1e3
             speed = point.throughput()
             case = f"{share:.1%}", relation, point.recall, speed, p50, p99
-            rows.append((name, *case, speed / alone[name]))
+            rows.append((name, *case, speed / alone[name].throughput()))
             if ready[name].specification.is_ours:
                 what = f"{name}: recall@10 where {share:.1%} pass, {relation}"
                 goals.append(Goal(what, definition["goal_recall"], point.recall))
@@ -95,63 +94,47 @@ def _windows(share: float, relation: str, places: IntArray) -> list[Window]:
     return windows
 
 
-def _operating_points(
-    ready: Mapping[str, Ready], definition: Mapping[str, Any]
-) -> tuple[dict[str, int], dict[str, float]]:
-    """The knob with which each is filtered, and its throughput with it and without a filter.
+def _tune(ready: Mapping[str, Ready], definition: Mapping[str, Any]) -> dict[str, int]:
+    """The knob with which each is filtered.
 
     Ours keeps its default; a peer has the first value that reaches the recall without a filter.
     """
     knobs: dict[str, int] = {}
-    speed: dict[str, float] = {}
     for name, one in ready.items():
         specification = one.specification
         values = specification.sweep if specification.default is None else [specification.default]
         for knob in values:
-            answers = ask_all({name: one}, {name: knob}, definition["block"], turn=0)[name]
             knobs[name] = knob
-            speed[name] = Point(knob, 0.0, [answers.nanoseconds]).throughput()
+            answers = ask_all({name: one}, {name: knob}, definition["block"], turn=0)[name]
             if one.dataset.recall(answers.ids) >= definition["goal_recall"]:
                 break
-    return knobs, speed
+    return knobs
 
 
 def _measure(
     ready: Mapping[str, Ready],
-    windows: Sequence[Window],
-    columns: Mapping[str, IntArray],
-    dataset: Dataset,
+    windows: list[Window] | None,
+    thresholds: FloatArray,
     definition: Mapping[str, Any],
 ) -> dict[str, Point]:
-    thresholds = _thresholds(dataset, windows, columns)
+    """Every query with its own filter, to all contenders in turns."""
     points: dict[str, Point] = {}
-    block = definition["block"]
     for turn in range(definition["rounds"]):
-        parts: dict[str, list[Any]] = {name: [] for name in ready}
-        for number, first in enumerate(range(0, len(windows), block)):
-            last = min(first + block, len(windows))
-            for name in rotated(list(ready), turn + number):
-                asked = first, last, dataset.limit, list(windows)
-                parts[name].append(ready[name].worker.call("ask", *asked))
-        for name, many in parts.items():
-            answers = joined(many)
+        for name, answers in ask_all(ready, None, definition["block"], windows, turn=turn).items():
             if turn == 0:
-                found = recall(
-                    dataset.rows, dataset.queries, thresholds, dataset.limit, answers.ids
-                )
-                points[name] = Point(0, found)
+                one = ready[name].dataset
+                asked = one.rows, one.queries, thresholds, one.limit
+                points[name] = Point(0, recall(*asked, answers.ids))
             points[name].rounds.append(answers.nanoseconds)
     return points
 
 
 def _thresholds(
-    dataset: Dataset, windows: Sequence[Window], columns: Mapping[str, IntArray]
+    scores: FloatArray, windows: Sequence[Window], columns: Mapping[str, IntArray], limit: int
 ) -> FloatArray:
-    found = [
-        exact_thresholds(dataset.rows[mask], query[None], dataset.limit)[0]
-        for query, mask in (
-            (query, window.mask(columns))
-            for query, window in zip(dataset.queries, windows, strict=True)
-        )
+    """The score of the last of each query's true neighbours among the rows that pass."""
+    last = [
+        np.partition(row[window.mask(columns)], -limit)[-limit]
+        for row, window in zip(scores, windows, strict=True)
     ]
-    return np.array(found, dtype=np.float32)
+    return np.array(last, dtype=np.float32)

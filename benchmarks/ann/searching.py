@@ -6,7 +6,7 @@ from typing import Any
 from benchmarks.ann.datasets import Dataset, load
 from benchmarks.ann.field import Ready, field
 from benchmarks.ann.specification import specifications
-from benchmarks.ann.sweep import Point, Reached, at_recall, sweep
+from benchmarks.ann.sweep import Point, Reached, ask_all, at_recall, sweep
 from benchmarks.processes import MIB
 from benchmarks.results import Goal, Outcome, Table
 
@@ -36,6 +36,7 @@ def run(definition: Mapping[str, Any]) -> Outcome:
             continue
         with field(chosen, dataset, definition["threads"], notes) as ready:
             points = sweep(ready, rounds=definition["rounds"], block=definition["block"])
+            defaults = _at_defaults(ready, definition["block"])
             memory = {key: one.worker.call("resident")[0] for key, one in ready.items()}
         reached = {
             wanted: {key: at_recall(many, wanted) for key, many in points.items()}
@@ -44,6 +45,11 @@ def run(definition: Mapping[str, Any]) -> Outcome:
         tables.append(_summary(dataset, ready, points, reached, memory))
         tables.append(_curve(dataset, ready, points))
         goals += _goals(dataset, ready, points, reached, definition)
+        least = definition["recalls"][0]
+        goals += [
+            Goal(f"{name}: {key}: recall@10 at the default setting", least, found)
+            for key, found in defaults.items()
+        ]
         rounds[name] = {
             f"{key}, {ready[key].specification.knob} {point.knob}": point.seconds()
             for key, many in points.items()
@@ -92,6 +98,16 @@ def _reached_cells(reached: Reached | None, knob: str) -> list[str | float]:
         return ["not reached", ""]
     sign = "" if reached.interpolated else "<= "
     return [reached.throughput, f"{knob} {sign}{reached.knob:.0f}"]
+
+
+def _at_defaults(ready: Mapping[str, Ready], block: int) -> dict[str, float]:
+    """The recall of those that are measured at their default too."""
+    asked = {name: one for name, one in ready.items() if one.specification.default is not None}
+    if not asked:
+        return {}
+    knobs = {name: one.specification.default or 0 for name, one in asked.items()}
+    answers = ask_all(asked, knobs, block, turn=0)
+    return {name: asked[name].dataset.recall(one.ids) for name, one in answers.items()}
 
 
 def _operating_point(points: list[Point], wanted: float) -> Point:

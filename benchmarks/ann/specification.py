@@ -1,6 +1,7 @@
 """Contenders and data sets as contenders.toml and definitions.toml name them."""
 
 import importlib
+import json
 import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -54,6 +55,11 @@ class Specification:
             return metadata.version(self.package)
         except metadata.PackageNotFoundError:
             return None
+
+    @property
+    def index(self) -> tuple[str, str]:
+        """Equal for contenders that search one and the same index."""
+        return self.adapter, json.dumps(self.build, sort_keys=True)
 
     @property
     def is_ours(self) -> bool:

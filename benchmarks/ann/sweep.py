@@ -8,6 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 from benchmarks.ann.cache import say
+from benchmarks.ann.contenders.contender import Window
 from benchmarks.ann.field import Ready
 from benchmarks.ann.worker import Answers
 from benchmarks.measure import Ratio
@@ -70,18 +71,26 @@ def sweep(ready: Mapping[str, Ready], *, rounds: int, block: int) -> dict[str, l
 
 
 def ask_all(
-    ready: Mapping[str, Ready], knobs: Mapping[str, int], block: int, *, turn: int
+    ready: Mapping[str, Ready],
+    knobs: Mapping[str, int] | None,
+    block: int,
+    windows: list[Window] | None = None,
+    *,
+    turn: int,
 ) -> dict[str, Answers]:
-    """All queries to all contenders, a block to each in turns."""
+    """All queries (each with its filter) to all contenders, a block to each in turns.
+
+    Without knobs, each stays tuned as it is.
+    """
     parts: dict[str, list[Answers]] = {name: [] for name in ready}
-    for name, one in ready.items():
-        one.worker.call("tune", knobs[name])
+    for name, knob in (knobs or {}).items():
+        ready[name].worker.call("tune", knob)
     count = max(len(one.dataset.queries) for one in ready.values())
     for number, first in enumerate(range(0, count, block)):
         for name in rotated(list(ready), turn + number):
             dataset = ready[name].dataset
             last = min(first + block, len(dataset.queries))
-            answers = ready[name].worker.call("ask", first, last, dataset.limit, None)
+            answers = ready[name].worker.call("ask", first, last, dataset.limit, windows)
             parts[name].append(answers)
     return {name: joined(many) for name, many in parts.items()}
 

@@ -4,6 +4,8 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from benchmarks.ann.contenders.contender import (
     Contender,
     Filters,
@@ -22,7 +24,7 @@ class ZvecCollection(Contender, Filters, Updates):
     """A collection; options: index and its parameters, `ids`, `writable`.
 
     `ids = true` asks through `query_internal_ids`, which needs a collection that is not writable
-    and returns the order of insertion; else the call is `query`, as its documentation shows.
+    and returns its own numbers; else the call is `query`, as its documentation shows.
     """
 
     _collection: Any
@@ -62,6 +64,9 @@ class ZvecCollection(Contender, Filters, Updates):
         read_only = not self.options.get("writable", False)
         option = zvec.CollectionOption(read_only=read_only, enable_mmap=True)
         self._collection = zvec.open(str(folder / COLLECTION), option)
+        if self._by_internal_id:
+            numbers = np.arange(self._collection.stats.doc_count)
+            self._keys = np.array(self._collection.resolve_internal_ids(numbers), dtype=np.int64)
 
     def tune(self, knob: int) -> None:
         import zvec
@@ -94,10 +99,9 @@ class ZvecCollection(Contender, Filters, Updates):
 
         asked = zvec.Query(field_name=FIELD, vector=query, param=self._parameters)
         if self._by_internal_id:
-            ids: Sequence[int] = self._collection.query_internal_ids(
-                asked, topk=limit, filter=condition
-            )
-            return ids
+            numbers = self._collection.query_internal_ids(asked, topk=limit, filter=condition)
+            keys: Sequence[int] = self._keys[numbers]
+            return keys
         found = self._collection.query(asked, topk=limit, filter=condition, output_fields=[])
         return [int(document.id) for document in found]
 
