@@ -120,6 +120,108 @@ pub const ID_TABLE_EMPTY: u32 = u32::MAX;
 /// Longest collection name, in bytes.
 pub const MAX_NAME_BYTES: usize = 128;
 
+/// First bytes of a metadata index.
+pub const METADATA_INDEX_MAGIC: [u8; 8] = *b"RACMETA\n";
+
+/// The version of metadata indexes that this build writes, and the newest that it reads.
+pub const METADATA_INDEX_VERSION: u32 = 1;
+
+/// Size of a metadata index's header, before the checksums of its pages.
+pub const METADATA_INDEX_HEADER_BYTES: usize = 48;
+
+/// The body of a metadata index has a checksum for each so many bytes.
+pub const METADATA_INDEX_PAGE_BYTES: usize = 16 << 10;
+
+/// Most rows of a metadata index.
+pub const MAX_INDEXED_ROWS: u32 = 1 << 31;
+
+/// Most keys of a metadata index: those that most rows have.
+pub const MAX_INDEXED_KEYS: usize = 1 << 16;
+
+/// Longest key that is indexed, in bytes, with the keys of the objects around it and their dots.
+pub const MAX_INDEXED_KEY_BYTES: usize = 256;
+
+/// Longest string that is indexed as it is, in bytes.
+pub const MAX_INDEXED_STRING_BYTES: usize = 128;
+
+/// Bytes that are kept of a longer string.
+pub const LONG_STRING_PREFIX_BYTES: usize = 32;
+
+/// Longest array whose elements are indexed.
+pub const MAX_INDEXED_ELEMENTS: usize = 128;
+
+/// Rows reference: a list of rows, the number is its offset.
+pub const POSTINGS_AT: u8 = 0;
+
+/// Rows reference: one row, the number is it.
+pub const POSTINGS_ONE: u8 = 1;
+
+/// Rows reference: no rows.
+pub const POSTINGS_NONE: u8 = 2;
+
+/// Size of the two numbers in front of a list of rows.
+pub const POSTINGS_HEADER_BYTES: usize = 8;
+
+/// A dictionary says for each so many values how many rows come before.
+pub const DICTIONARY_GROUP: u64 = 64;
+
+/// Number tag: a signed 64-bit integer.
+pub const NUMBER_SIGNED: u8 = 0;
+
+/// Number tag: an unsigned 64-bit integer that is too large for a signed one.
+pub const NUMBER_UNSIGNED: u8 = 1;
+
+/// Number tag: a 64-bit float that is neither of these integers.
+pub const NUMBER_FLOAT: u8 = 2;
+
+/// Size of a key's record, before its name and its parts.
+pub const KEY_RECORD_FIXED_BYTES: usize = 3;
+
+/// Size of a part in a key's record.
+pub const PART_BYTES: usize = 17;
+
+/// Kinds of parts are below this.
+pub const PART_KINDS: usize = 32;
+
+/// Part: the rows that have the key.
+pub const PART_PRESENT: u8 = 1;
+
+/// Part: the rows with null.
+pub const PART_NULLS: u8 = 2;
+
+/// Part: the rows with false.
+pub const PART_FALSES: u8 = 3;
+
+/// Part: the rows with true.
+pub const PART_TRUES: u8 = 4;
+
+/// Part: the dictionary of numbers.
+pub const PART_NUMBERS: u8 = 5;
+
+/// Part: the dictionary of strings.
+pub const PART_STRINGS: u8 = 6;
+
+/// Part: the dictionary of strings that are too long to be indexed as they are.
+pub const PART_LONG_STRINGS: u8 = 7;
+
+/// Part: the rows with an array.
+pub const PART_ARRAYS: u8 = 8;
+
+/// Part: the rows with an object.
+pub const PART_OBJECTS: u8 = 9;
+
+/// Part: the dictionary of checksums of arrays and objects.
+pub const PART_CHECKSUMS: u8 = 10;
+
+/// Part: the rows with an array that has too many elements to be indexed.
+pub const PART_LONG_ARRAYS: u8 = 11;
+
+/// Part: the rows with an array that is not too long and has arrays or objects in it.
+pub const PART_NESTED_ARRAYS: u8 = 12;
+
+/// Parts 2 to 7, shifted by this, are about the elements of arrays instead of values.
+pub const PART_ELEMENTS: u8 = 16;
+
 /// Digits of the generation in a log's file name, padded with zeros; more where needed.
 pub const GENERATION_DIGITS: usize = 6;
 

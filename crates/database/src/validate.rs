@@ -116,7 +116,7 @@ fn check_metadata(row: usize, metadata: &Value) -> Result<()> {
 }
 
 /// Never recurses beyond `depth`, however deep the value is.
-fn is_shallow(value: &Value, depth: usize) -> bool {
+pub(crate) fn is_shallow(value: &Value, depth: usize) -> bool {
     match value {
         Value::Array(items) => depth > 0 && items.iter().all(|item| is_shallow(item, depth - 1)),
         Value::Object(map) => depth > 0 && map.values().all(|item| is_shallow(item, depth - 1)),

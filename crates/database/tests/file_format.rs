@@ -6,7 +6,10 @@ use std::fs;
 
 use common::{collection, log_file, open_sync};
 use database::format::*;
-use database::{Batch, Database, Document, Metric, Model, Options, Place, Schema, Transaction};
+use database::{
+    Batch, Database, Document, Fields, Id, MetadataIndexBuilder, Metric, Model, Options, Place,
+    Schema, Transaction,
+};
 use serde_json::json;
 use tempfile::tempdir;
 
@@ -151,6 +154,178 @@ fn the_tables_of_segments_agree_with_the_constants() {
         SECTION_CHECKSUMS,
     ];
     assert_eq!(kinds, constants);
+}
+
+#[test]
+fn the_tables_of_metadata_indexes_agree_with_the_constants() {
+    let text = document();
+    let says = |sentence: String| assert!(text.contains(&sentence), "{sentence}");
+    says(format!("index version {METADATA_INDEX_VERSION}."));
+    says(format!("there are at most {MAX_INDEXED_ROWS}."));
+
+    let header = table(&text, "Metadata index header", 0);
+    assert_eq!(end_of(&header), METADATA_INDEX_HEADER_BYTES);
+    says(format!("The header has {METADATA_INDEX_HEADER_BYTES} bytes."));
+    assert!(header[0][2].contains(&hexadecimal(&METADATA_INDEX_MAGIC)));
+    assert_eq!(header[1][2], format!("metadata index version: {METADATA_INDEX_VERSION}"));
+    assert!(header[6][2].ends_with(&format!("at most {MAX_INDEXED_KEYS}")));
+    let checked = METADATA_INDEX_HEADER_BYTES - 5;
+    assert!(header[7][2].starts_with(&format!("checksum of bytes 0 to {checked} ")));
+    says(format!("A page is {METADATA_INDEX_PAGE_BYTES} bytes"));
+
+    let references = table(&text, "Rows references", 0);
+    let tags = [POSTINGS_AT, POSTINGS_ONE, POSTINGS_NONE].map(|tag| tag.to_string());
+    assert!(references.iter().map(|row| &row[0]).eq(&tags));
+    assert_eq!(POSTINGS_HEADER_BYTES, 4 + 4);
+
+    let record = table(&text, "Keys of a metadata index", 0);
+    assert_eq!(end_of(&record), KEY_RECORD_FIXED_BYTES);
+    assert!(record[0][2].ends_with(&format!("at most {MAX_INDEXED_KEY_BYTES}")));
+    assert_eq!(record[3][1], format!("{PART_BYTES} x P"));
+    assert_eq!(PART_BYTES, 1 + 8 + 8);
+    says(format!("longer than {MAX_INDEXED_KEY_BYTES} bytes, or if {MAX_INDEXED_KEYS} other"));
+    let parts = table(&text, "Keys of a metadata index", 1);
+    let (first, last) = (PART_ELEMENTS + PART_NULLS, PART_ELEMENTS + PART_LONG_STRINGS);
+    let expected = [
+        (PART_PRESENT.to_string(), "rows that have the key".to_owned()),
+        (PART_NULLS.to_string(), "rows with null".to_owned()),
+        (PART_FALSES.to_string(), "rows with false".to_owned()),
+        (PART_TRUES.to_string(), "rows with true".to_owned()),
+        (PART_NUMBERS.to_string(), "dictionary of numbers".to_owned()),
+        (
+            PART_STRINGS.to_string(),
+            format!("dictionary of strings of at most {MAX_INDEXED_STRING_BYTES} bytes"),
+        ),
+        (PART_LONG_STRINGS.to_string(), "dictionary of longer strings".to_owned()),
+        (PART_ARRAYS.to_string(), "rows with an array".to_owned()),
+        (PART_OBJECTS.to_string(), "rows with an object".to_owned()),
+        (PART_CHECKSUMS.to_string(), "dictionary of checksums of arrays and objects".to_owned()),
+        (
+            PART_LONG_ARRAYS.to_string(),
+            format!("rows with an array of more than {MAX_INDEXED_ELEMENTS} elements"),
+        ),
+        (
+            PART_NESTED_ARRAYS.to_string(),
+            "rows with another array that has an array or an object among its elements".to_owned(),
+        ),
+        (
+            format!("{first} to {last}"),
+            format!(
+                "as {PART_NULLS} to {PART_LONG_STRINGS}, for the elements of arrays of at most \
+                 {MAX_INDEXED_ELEMENTS} elements"
+            ),
+        ),
+    ];
+    let found = parts.into_iter().map(|row| (row[0].clone(), row[1].clone()));
+    assert_eq!(found.collect::<Vec<_>>(), expected);
+    assert_eq!(PART_KINDS, usize::from(PART_ELEMENTS) * 2);
+
+    let dictionary = table(&text, "Dictionaries", 0);
+    assert_eq!(dictionary[0][0], format!("8 x (M / {DICTIONARY_GROUP}, rounded up)"));
+    says(format!("tag {NUMBER_SIGNED} and a signed 64-bit integer"));
+    says(format!("tag {NUMBER_UNSIGNED} and an unsigned one"));
+    says(format!("tag {NUMBER_FLOAT} and an IEEE 754 binary64"));
+    says(format!("the first {LONG_STRING_PREFIX_BYTES} bytes of each and the checksum"));
+}
+
+#[test]
+fn a_metadata_index_is_as_the_document_says() {
+    let long = "l".repeat(200);
+    let values = [
+        json!({"k": 7}),
+        json!({"k": 7.0}),
+        json!({"k": -0.5, "n": {"k": "b"}}),
+        json!({"k": u64::MAX}),
+        json!({"k": "b"}),
+        json!({"k": "a"}),
+        json!({"k": long}),
+        json!({"k": {"x": [true, 1]}}),
+    ];
+    let mut builder = MetadataIndexBuilder::default();
+    for (metadata, row) in values.iter().zip(0i64..) {
+        let id = Id::from(row);
+        builder
+            .push(&Fields { id: &id, metadata: Some(metadata), source: None, line: None })
+            .unwrap();
+    }
+    let index = builder.finish();
+    let mut bytes = Bytes(&index);
+    assert_eq!(bytes.take(8), b"RACMETA\n");
+    assert_eq!((bytes.number(4), bytes.number(4)), (1, 8), "version, rows");
+    let body_bytes = bytes.number(8) as usize;
+    let directory = bytes.number(8) as usize;
+    assert_eq!(bytes.number(8), 2 << 56, "no row has other keys");
+    assert_eq!(bytes.number(4), 5, "keys");
+    let header_checksum = bytes.number(4);
+    let page_checksum = bytes.number(4);
+    let body = &index[52..];
+    assert_eq!(body.len(), body_bytes);
+    assert_eq!(page_checksum, checksum(&[body]));
+    assert_eq!(header_checksum, checksum(&[&index[..44], &index[48..52]]));
+    let at = |offset: u64| Bytes(&body[offset as usize..]);
+
+    let mut offsets = at(directory as u64);
+    let mut records = (0..5).map(|_| at(offsets.number(8)));
+    let mut names = Vec::new();
+    let mut parts_of_k = Vec::new();
+    for record in &mut records {
+        let (mut record, length) = (Bytes(&record.0[3..]), Bytes(record.0).number(2));
+        let name = String::from_utf8(record.take(length as usize)).unwrap();
+        if name == "k" {
+            parts_of_k = (0..6)
+                .map(|_| (record.number(1), record.number(8), record.number(8)))
+                .collect::<Vec<_>>();
+        }
+        names.push(name);
+    }
+    assert_eq!(names, ["$id", "k", "k.x", "n", "n.k"]);
+    let part = |kind: u64| *parts_of_k.iter().find(|part| part.0 == kind).unwrap();
+    let kinds: Vec<u64> = parts_of_k.iter().map(|part| part.0).collect();
+    assert_eq!(kinds, [1, 5, 6, 7, 9, 10]);
+
+    let (_, entries, present) = part(1);
+    assert_eq!((entries, present >> 56), (0, 0));
+    let mut list = at(present);
+    assert_eq!((list.number(4), list.number(4)), (8, 32));
+    assert!((0..8).all(|row| list.number(4) == row));
+
+    let (_, entries, numbers) = part(5);
+    let mut numbers = at(numbers);
+    assert_eq!((entries, numbers.number(8), numbers.number(8)), (3, 0, 4));
+    let references: Vec<u64> = (0..3).map(|_| numbers.number(8)).collect();
+    assert_eq!((references[0], references[2]), (1 << 56 | 2, 1 << 56 | 3));
+    let mut sevens = at(references[1]);
+    let sevens: Vec<u64> = (0..4).map(|_| sevens.number(4)).collect();
+    assert_eq!(sevens, [2, 8, 0, 1], "two rows in eight bytes");
+    let payloads: Vec<u64> = (0..3).map(|_| numbers.number(8)).collect();
+    assert_eq!(payloads, [(-0.5f64).to_bits(), 7, u64::MAX]);
+    assert_eq!(numbers.take(3), [2, 0, 1]);
+
+    let (_, entries, strings) = part(6);
+    let mut strings = at(strings);
+    assert_eq!((entries, strings.number(8), strings.number(8)), (2, 0, 2));
+    assert_eq!((strings.number(8), strings.number(8)), (1 << 56 | 5, 1 << 56 | 4));
+    assert_eq!((strings.number(8), strings.number(8), strings.number(8)), (0, 1, 2));
+    assert_eq!(strings.take(2), b"ab");
+
+    let (_, entries, long_strings) = part(7);
+    let mut long_strings = at(long_strings);
+    assert_eq!((entries, long_strings.number(8), long_strings.number(8)), (1, 0, 1));
+    assert_eq!(long_strings.number(8), 1 << 56 | 6);
+    assert_eq!(long_strings.take(32), [b'l'; 32]);
+    assert_eq!(long_strings.number(4), checksum(&[long.as_bytes()]));
+
+    assert_eq!(part(9), (9, 0, 1 << 56 | 7), "the row with an object");
+    let (_, entries, checksums) = part(10);
+    let mut checksums = at(checksums);
+    assert_eq!((entries, checksums.number(8), checksums.number(8)), (1, 0, 1));
+    assert_eq!(checksums.number(8), 1 << 56 | 7);
+    let one = |number: u64| number.to_le_bytes();
+    let (a_length, o_length, key_length) = (one(2), one(1), one(1));
+    let integer = 1i128.to_le_bytes();
+    let canonical: [&[u8]; 9] =
+        [b"o", &o_length, b"s", &key_length, b"x", b"a", &a_length, b"t", b"i"];
+    assert_eq!(checksums.number(4), checksum(&[&canonical.concat(), &integer]));
 }
 
 /// Reads the bytes as the document describes them, sharing no code with the crate.

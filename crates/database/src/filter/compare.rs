@@ -2,10 +2,14 @@
 
 use std::cmp::Ordering;
 
-use serde_json::{Number, Value};
+use serde_json::{Map, Value};
 
-/// Equal in kind and value, all the way down.
-pub(super) fn equal(a: &Value, b: &Value) -> bool {
+use super::datetime::sort_text;
+use super::number::ExactNumber;
+
+/// Equal in kind and value, all the way down. Strings are equal if their texts are, also where
+/// they name the same moment in two ways.
+pub(crate) fn equal(a: &Value, b: &Value) -> bool {
     match (a, b) {
         (Value::Array(a), Value::Array(b)) => {
             a.len() == b.len() && a.iter().zip(b).all(|(a, b)| equal(a, b))
@@ -13,47 +17,71 @@ pub(super) fn equal(a: &Value, b: &Value) -> bool {
         (Value::Object(a), Value::Object(b)) => {
             a.len() == b.len() && a.iter().all(|(key, a)| b.get(key).is_some_and(|b| equal(a, b)))
         }
+        (Value::Number(a), Value::Number(b)) => ExactNumber::new(a) == ExactNumber::new(b),
+        (Value::String(a), Value::String(b)) => a == b,
+        (Value::Bool(a), Value::Bool(b)) => a == b,
         (Value::Null, Value::Null) => true,
-        _ => order(a, b) == Some(Ordering::Equal),
+        _ => false,
     }
 }
 
 /// The order of two numbers, two strings or two booleans; `None` for anything else.
-pub(super) fn order(a: &Value, b: &Value) -> Option<Ordering> {
+pub(crate) fn order(a: &Value, b: &Value) -> Option<Ordering> {
     match (a, b) {
-        (Value::Number(a), Value::Number(b)) => Some(order_numbers(a, b)),
-        (Value::String(a), Value::String(b)) => Some(a.cmp(b)),
+        (Value::Number(a), Value::Number(b)) => Some(ExactNumber::new(a).cmp(&ExactNumber::new(b))),
+        (Value::String(a), Value::String(b)) => Some(sort_text(a).cmp(&sort_text(b))),
         (Value::Bool(a), Value::Bool(b)) => Some(a.cmp(b)),
         _ => None,
     }
 }
 
-fn order_numbers(a: &Number, b: &Number) -> Ordering {
-    match (integer(a), integer(b)) {
-        (Some(a), Some(b)) => a.cmp(&b),
-        (Some(a), None) => order_integer_and_float(a, float(b)),
-        (None, Some(b)) => order_integer_and_float(b, float(a)).reverse(),
-        (None, None) => order_floats(float(a), float(b)),
+/// An order of all values, in which two are equal exactly if [`equal`] says so: null, false,
+/// true, numbers, strings, arrays, objects.
+///
+/// Strings go by what they are ordered by in filters, then by their texts; arrays by their first
+/// elements that differ; objects by their entries in the order of their keys.
+pub(crate) fn total_order(a: &Value, b: &Value) -> Ordering {
+    match (a, b) {
+        (Value::String(a), Value::String(b)) => order_texts(a, b),
+        (Value::Array(a), Value::Array(b)) => {
+            let differing = a.iter().zip(b).map(|(a, b)| total_order(a, b));
+            first_difference(differing).then_with(|| a.len().cmp(&b.len()))
+        }
+        (Value::Object(a), Value::Object(b)) => {
+            let (a, b) = (sorted_entries(a), sorted_entries(b));
+            let differing = a
+                .iter()
+                .zip(&b)
+                .map(|((a_key, a), (b_key, b))| a_key.cmp(b_key).then_with(|| total_order(a, b)));
+            first_difference(differing).then_with(|| a.len().cmp(&b.len()))
+        }
+        _ => order(a, b).unwrap_or_else(|| rank(a).cmp(&rank(b))),
     }
 }
 
-/// `i128` holds every JSON integer, signed or unsigned.
-fn integer(number: &Number) -> Option<i128> {
-    number.as_i64().map(i128::from).or_else(|| number.as_u64().map(i128::from))
+/// By what strings are ordered by, then by their texts.
+pub(crate) fn order_texts(a: &str, b: &str) -> Ordering {
+    sort_text(a).cmp(&sort_text(b)).then_with(|| a.cmp(b))
 }
 
-/// JSON has no NaN; every number that is no integer is a float.
-fn float(number: &Number) -> f64 {
-    number.as_f64().unwrap_or(0.0)
+pub(crate) fn sorted_entries(map: &Map<String, Value>) -> Vec<(&String, &Value)> {
+    let mut entries: Vec<_> = map.iter().collect();
+    entries.sort_unstable_by_key(|(key, _)| *key);
+    entries
 }
 
-/// 0 and -0 are equal.
-fn order_floats(a: f64, b: f64) -> Ordering {
-    a.partial_cmp(&b).unwrap_or(Ordering::Equal)
+fn first_difference(mut orders: impl Iterator<Item = Ordering>) -> Ordering {
+    orders.find(|order| order.is_ne()).unwrap_or(Ordering::Equal)
 }
 
-fn order_integer_and_float(integer: i128, float: f64) -> Ordering {
-    // The cast cuts the fraction off and saturates; what saturates is beyond every JSON integer.
-    let whole = float as i128;
-    integer.cmp(&whole).then_with(|| order_floats(0.0, float.fract()))
+/// The place of a kind among the kinds.
+fn rank(value: &Value) -> u8 {
+    match value {
+        Value::Null => 0,
+        Value::Bool(_) => 1,
+        Value::Number(_) => 2,
+        Value::String(_) => 3,
+        Value::Array(_) => 4,
+        Value::Object(_) => 5,
+    }
 }

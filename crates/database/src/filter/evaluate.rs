@@ -3,50 +3,35 @@
 use serde_json::Value;
 
 use super::compare::{equal, order};
-use super::{Filter, Key, Node, Test};
-use crate::record::Id;
+use super::{Fields, Filter, Node, Test};
 use crate::records::StoredRecord;
 
 impl Filter {
+    /// Whether the record with these fields matches.
+    pub fn accepts(&self, fields: &Fields<'_>) -> bool {
+        self.root.accepts(fields)
+    }
+
     /// Whether the record matches.
     pub(crate) fn matches(&self, record: &StoredRecord) -> bool {
-        self.root.matches(record)
+        self.accepts(&record.into())
     }
 }
 
 impl Node {
-    fn matches(&self, record: &StoredRecord) -> bool {
+    fn accepts(&self, fields: &Fields<'_>) -> bool {
         match self {
-            Node::All(nodes) => nodes.iter().all(|node| node.matches(record)),
-            Node::Any(nodes) => nodes.iter().any(|node| node.matches(record)),
-            Node::Not(node) => !node.matches(record),
-            Node::Test { key, test } => match key {
-                Key::Metadata(key) => {
-                    let metadata = record.metadata.as_deref();
-                    metadata
-                        .and_then(|metadata| find(metadata, key))
-                        .is_some_and(|v| test.matches(v))
-                }
-                Key::Id => test.matches(&match &record.id {
-                    Id::Int(number) => Value::from(*number),
-                    Id::Str(text) => Value::from(&**text),
-                }),
-                Key::Source => record
-                    .place
-                    .as_ref()
-                    .is_some_and(|place| test.matches(&Value::from(&*place.source))),
-                Key::Line => record
-                    .place
-                    .as_ref()
-                    .is_some_and(|place| test.matches(&Value::from(place.line))),
-            },
+            Node::All(nodes) => nodes.iter().all(|node| node.accepts(fields)),
+            Node::Any(nodes) => nodes.iter().any(|node| node.accepts(fields)),
+            Node::Not(node) => !node.accepts(fields),
+            Node::Test { key, test } => key.value(fields).is_some_and(|value| test.accepts(&value)),
         }
     }
 }
 
 impl Test {
     /// Whether a value that is there passes. One that is missing never does.
-    fn matches(&self, value: &Value) -> bool {
+    pub(crate) fn accepts(&self, value: &Value) -> bool {
         match self {
             Test::Equal(operand) => equal(value, operand),
             Test::OneOf(operands) => operands.iter().any(|operand| equal(value, operand)),
@@ -58,19 +43,5 @@ impl Test {
                 _ => false,
             },
         }
-    }
-}
-
-/// The entry of a key: the whole key where it is there, else what follows the first dot inside of
-/// what comes before it.
-fn find<'a>(mut value: &'a Value, mut key: &str) -> Option<&'a Value> {
-    loop {
-        let map = value.as_object()?;
-        if let Some(found) = map.get(key) {
-            return Some(found);
-        }
-        let (first, rest) = key.split_once('.')?;
-        value = map.get(first)?;
-        key = rest;
     }
 }

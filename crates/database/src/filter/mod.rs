@@ -1,14 +1,20 @@
 //! Filters: which records a search or a deletion is about.
 
-mod compare;
+pub(crate) mod compare;
+pub(crate) mod datetime;
 mod evaluate;
+mod fields;
+pub(crate) mod number;
 mod parse;
+pub(crate) mod sorted_value;
 #[cfg(test)]
 mod tests;
 
 use std::cmp::Ordering;
 
 use serde_json::Value;
+
+pub use fields::{Fields, Key};
 
 /// A parsed filter: which records a search or a deletion is about.
 ///
@@ -19,15 +25,28 @@ use serde_json::Value;
 /// * A key names an entry of the metadata. A dot leads into a nested object (`"author.name"`),
 ///   unless the whole key is there literally. `$id`, `$source` and `$line` name the record's own
 ///   id and the source and line of its place.
-/// * Numbers compare with numbers, by value and without rounding, strings with strings (by code
-///   point), booleans with booleans (false before true). Values of different kinds are never
-///   equal and in no order; that is no error.
+/// * Numbers compare with numbers, by value and without rounding, strings with strings, booleans
+///   with booleans (false before true). Values of different kinds are never equal and in no order;
+///   that is no error.
+/// * `$gt`, `$gte`, `$lt` and `$lte` order strings by code point, except that dates and times in
+///   ISO 8601 form count as the moment they name: `2024-05-01T12:00+02:00` is before
+///   `2024-05-01T11:00Z`. Without a zone a time is UTC, and a date alone is its first moment.
+///   Recognised are `YYYY-MM-DD` and `YYYY-MM-DDTHH:MM[:SS[.fraction]][zone]`, with a space or `t`
+///   for the `T`, up to nine digits of fraction, and `Z`, `+HH:MM`, `+HHMM` or `+HH` as zone.
+///   Against any other string such a text stands where its shortest UTC form would
+///   (`2024-05-01T10`, or `2024-05-01` for midnight), so the order of strings is one order
+///   whatever is mixed, and `2024` or `2024-05` do as bounds.
+/// * `$eq`, `$ne`, `$in`, `$nin` and `$contains` compare texts as they are written: two ways to
+///   write a moment are `$gte` and `$lte` each other, but not `$eq`.
+/// * `$eq` and `$in` take an array or an object as a whole: all elements in order, all entries in
+///   any order.
 /// * `$ne`, `$nin` and `$not` match exactly the records that `$eq`, `$in` and the negated filter
 ///   do not: also those without the key. `$eq: null` asks for an explicit null.
-/// * `$contains` looks for a string inside a string, or for an element of an array.
+/// * `$contains` looks for a string inside a string, or for an element of an array. It looks at
+///   the array's own elements, not inside of them.
 #[derive(Clone, Debug)]
 pub struct Filter {
-    root: Node,
+    pub(crate) root: Node,
 }
 
 /// What is wrong with a filter, and where.
@@ -41,7 +60,7 @@ pub struct FilterError {
 }
 
 #[derive(Clone, Debug)]
-enum Node {
+pub(crate) enum Node {
     All(Vec<Node>),
     Any(Vec<Node>),
     Not(Box<Node>),
@@ -49,15 +68,7 @@ enum Node {
 }
 
 #[derive(Clone, Debug)]
-enum Key {
-    Id,
-    Source,
-    Line,
-    Metadata(String),
-}
-
-#[derive(Clone, Debug)]
-enum Test {
+pub(crate) enum Test {
     Equal(Value),
     OneOf(Vec<Value>),
     /// Compares with the operand; the ordering is that of the record's value to it.

@@ -78,15 +78,14 @@ fn parse_filter(filter: &Value, at: &At<'_>) -> Result<Node> {
             "$and" => Node::All(parse_filters(value, &at)?),
             "$or" => Node::Any(parse_filters(value, &at)?),
             "$not" => Node::Not(Box::new(parse_filter(value, &at)?)),
-            "$id" => parse_tests(Key::Id, value, &at)?,
-            "$source" => parse_tests(Key::Source, value, &at)?,
-            "$line" => parse_tests(Key::Line, value, &at)?,
-            operator if operator.starts_with('$') => {
-                return at.error(format!(
-                    "unknown key '{operator}': use a metadata key, $id, $source, $line, $and, $or or $not"
-                ));
-            }
-            key => parse_tests(Key::Metadata(key.to_owned()), value, &at)?,
+            name => match Key::parse(name) {
+                Ok(key) => parse_tests(key, value, &at)?,
+                Err(_) => {
+                    return at.error(format!(
+                        "unknown key '{name}': use a metadata key, $id, $source, $line, $and, $or or $not"
+                    ));
+                }
+            },
         });
     }
     Ok(all(nodes))

@@ -78,6 +78,91 @@ fn numbers_are_compared_without_rounding() {
     assert!(matches(json!({"n": {"$lt": -2, "$gt": -3}}), json!({"n": -2.5})));
 }
 
+/// Texts in order of time; those in one line name one moment.
+const MOMENTS: &[&[&str]] = &[
+    &["0000-01-01", "0000-01-01T01:00+01:00"],
+    &["1999-12-31T23:59:59.999999999Z"],
+    &["2000-01-01", "2000-01-01T00:00:00.000", "1999-12-31 22:30-01:30"],
+    &["2024-02-28T23:59:59.5-00:00"],
+    &["2024-02-29", "2024-02-29t00:00z", "2024-02-28T19:00-0500", "2024-02-29T23:59+23:59"],
+    &["2024-02-29T10:00", "2024-02-29T12:00+02", "2024-02-28 10:01-23:59"],
+    &["2024-02-29T10:00:00.25", "2024-02-29T10:00:00.250Z"],
+    &["2024-02-29T10:00:00.3"],
+    &["2024-02-29T10:00:01"],
+    &["2024-02-29T10:01", "2024-02-29T10:01:00Z"],
+    &["2024-03-01", "2024-02-29T23:30:00-00:30"],
+    &["9999-12-31T23:59:59.999999999"],
+];
+
+#[test]
+fn dates_and_times_are_ordered_by_the_moment_they_name() {
+    let moments = MOMENTS
+        .iter()
+        .zip(0..)
+        .flat_map(|(texts, moment)| texts.iter().map(move |text| (moment, text)));
+    let moments: Vec<(usize, &&str)> = moments.collect();
+    for (a, a_text) in &moments {
+        for (b, b_text) in &moments {
+            assert_eq!(
+                compare::order(&json!(a_text), &json!(b_text)),
+                Some(a.cmp(b)),
+                "{a_text} {b_text}"
+            );
+            assert_eq!(compare::equal(&json!(a_text), &json!(b_text)), a_text == b_text);
+        }
+    }
+    assert!(matches(
+        json!({"t": {"$gte": "2024-05-01T12:00+02:00", "$lte": "2024-05-01T10:00"}}),
+        json!({"t": "2024-05-01T10:00:00Z"})
+    ));
+    assert!(!matches(json!({"t": "2024-05-01T12:00+02:00"}), json!({"t": "2024-05-01T10:00Z"})));
+    assert!(matches(
+        json!({"t": {"$gte": "2024-05", "$lt": "2024-06"}}),
+        json!({"t": "2024-06-01T00:30+01:00"})
+    ));
+}
+
+#[test]
+fn what_only_looks_like_a_date_is_ordered_by_its_text() {
+    for text in [
+        "2024",
+        "2024-05",
+        "2024-5-1",
+        "2023-02-29",
+        "2024-13-01",
+        "2024-00-10",
+        "2024-01-00",
+        "1900-02-29",
+        "2024-05-01T",
+        "2024-05-01T10",
+        "2024-05-01T24:00",
+        "2024-05-01T10:60",
+        "2024-05-01T10:00:60",
+        "2024-05-01T10:00:00.",
+        "2024-05-01T10:00:00.1234567890",
+        "2024-05-01T10:00+24:00",
+        "2024-05-01T10:00+01:60",
+        "2024-05-01T10:00+1",
+        "2024-05-01Z",
+        "2024-05-01T10:00 Z",
+        "2024-05-01T10:00UTC",
+        "02024-05-01",
+        " 2024-05-01",
+        "2024-05-01 ",
+        "0000-01-01T00:00+00:01",
+        "9999-12-31T23:59-00:01",
+        "2024-05-01T10.00",
+        "2024/05/01",
+        "2024-05-01T1\u{661}:00",
+        "2024-05-0é",
+        "+024-05-01",
+        "2024-05-01T10:00+-1:00",
+    ] {
+        assert_eq!(super::datetime::sort_text(text), text);
+        assert_eq!(naive::moment(text), None, "{text}");
+    }
+}
+
 #[test]
 fn reserved_keys_address_the_record_itself() {
     let check =
@@ -224,10 +309,112 @@ mod naive {
                     (false, true) => Ordering::Greater,
                 })
             }
-            (Value::String(a), Value::String(b)) => Some(a.chars().cmp(b.chars())),
+            (Value::String(a), Value::String(b)) => Some(match (moment(a), moment(b)) {
+                (Some(a), Some(b)) => a.cmp(&b),
+                (a_moment, b_moment) => {
+                    let a = a_moment.map_or(a.clone(), shortest);
+                    let b = b_moment.map_or(b.clone(), shortest);
+                    a.chars().cmp(b.chars())
+                }
+            }),
             (Value::Bool(a), Value::Bool(b)) => Some(u8::from(*a).cmp(&u8::from(*b))),
             _ => None,
         }
+    }
+
+    const DAY: i128 = 86_400_000_000_000;
+
+    /// Nanoseconds since the first moment of the year 0, in UTC.
+    pub(super) fn moment(text: &str) -> Option<i128> {
+        let shape: String = text
+            .chars()
+            .map(|letter| match letter {
+                '0'..='9' => '0',
+                't' | ' ' => 'T',
+                'z' => 'Z',
+                '-' | '+' => '-',
+                other => other,
+            })
+            .collect();
+        let zones = ["", "Z", "-00:00", "-0000", "-00"];
+        let clocks = (1..=9).map(|digits| format!("T00:00:00.{}", "0".repeat(digits)));
+        let clocks: Vec<String> = clocks.chain(["T00:00".into(), "T00:00:00".into()]).collect();
+        let is_time = clocks
+            .iter()
+            .any(|clock| zones.iter().any(|zone| shape == format!("0000-00-00{clock}{zone}")));
+        if !(is_time || shape == "0000-00-00") || &text[4..5] != "-" || &text[7..8] != "-" {
+            return None;
+        }
+        let number = |range: std::ops::Range<usize>| {
+            text.get(range).map_or(0, |digits| digits.parse::<i128>().unwrap_or(0))
+        };
+        let (year, month, day) = (number(0..4), number(5..7), number(8..10));
+        let in_year = months(year);
+        let days_in_month = *in_year.get(usize::try_from(month - 1).ok()?)?;
+        let before: i128 = (0..year).map(|year| months(year).iter().sum::<i128>()).sum();
+        let days = before + in_year[..month as usize - 1].iter().sum::<i128>() + day - 1;
+        let has_seconds = text.get(16..17) == Some(":");
+        let (hour, minute) = (number(11..13), number(14..16));
+        let second = if has_seconds { number(17..19) } else { 0 };
+        if day < 1 || day > days_in_month || hour > 23 || minute > 59 || second > 59 {
+            return None;
+        }
+        let behind = if has_seconds { &text[19..] } else { text.get(16..).unwrap_or("") };
+        let (fraction, zone) = match behind.strip_prefix('.') {
+            Some(rest) => rest.split_at(rest.find(['Z', 'z', '+', '-']).unwrap_or(rest.len())),
+            None => ("", behind),
+        };
+        let nanoseconds: i128 = format!("{fraction:0<9}").parse().unwrap();
+        let digits: String = zone.chars().filter(char::is_ascii_digit).collect();
+        let ahead: i128 = format!("{digits:0<4}").parse().unwrap();
+        let (ahead_hours, ahead_minutes) = (ahead / 100, ahead % 100);
+        if ahead_hours > 23 || ahead_minutes > 59 {
+            return None;
+        }
+        let ahead = (ahead_hours * 60 + ahead_minutes) * if zone.starts_with('-') { -1 } else { 1 };
+        let seconds = (hour * 60 + minute - ahead) * 60 + second;
+        let moment = days * DAY + seconds * 1_000_000_000 + nanoseconds;
+        let years: i128 = (0..10_000).map(|year| months(year).iter().sum::<i128>()).sum();
+        (0..years * DAY).contains(&moment).then_some(moment)
+    }
+
+    fn shortest(moment: i128) -> String {
+        let (mut days, within) = (moment / DAY, moment % DAY);
+        let (mut year, mut month) = (0, 0);
+        while days >= months(year).iter().sum::<i128>() {
+            days -= months(year).iter().sum::<i128>();
+            year += 1;
+        }
+        while days >= months(year)[month] {
+            days -= months(year)[month];
+            month += 1;
+        }
+        let (seconds, nanoseconds) = (within / 1_000_000_000, within % 1_000_000_000);
+        let full = format!(
+            "{year:04}-{:02}-{:02}T{:02}:{:02}:{:02}.{nanoseconds:09}",
+            month + 1,
+            days + 1,
+            seconds / 3600,
+            seconds / 60 % 60,
+            seconds % 60
+        );
+        let mut text = full.trim_end_matches('0').trim_end_matches('.');
+        if text.len() < 19 {
+            // The seconds end in a zero of their own.
+            text = &full[..19];
+        }
+        for end in [":00", ":00", "T00"] {
+            match text.strip_suffix(end) {
+                Some(shorter) => text = shorter,
+                None => break,
+            }
+        }
+        text.to_owned()
+    }
+
+    fn months(year: i128) -> [i128; 12] {
+        let is_leap = year % 4 == 0 && year % 100 != 0 || year % 400 == 0;
+        [31, if is_leap { 29 } else { 28 }, 31, 30, 31, 30, 31, 31, 30, 31, 30, 31]
     }
 
     /// Sign, and all the digits at fixed width: 320 before the point, 1080 behind it.
@@ -292,9 +479,80 @@ fn number() -> impl Strategy<Value = Value> {
     ]
 }
 
+/// Dates, times and near misses, in many spellings.
+fn datetime() -> impl Strategy<Value = String> {
+    let date = (
+        prop::sample::select(vec!["0000", "1900", "2000", "2023", "2024", "9999"]),
+        prop::sample::select(vec!["01", "02", "03", "12", "13"]),
+        prop::sample::select(vec!["00", "01", "02", "28", "29", "30", "31"]),
+    )
+        .prop_map(|(year, month, day)| format!("{year}-{month}-{day}"));
+    let time = prop::sample::select(vec![
+        "",
+        "T00:00",
+        " 00:00:00",
+        "t10:30",
+        "T23:59:59",
+        "T23:59:59.999999999",
+        "T00:30:10.50",
+        "T10",
+        "T24:00",
+        "T20:00",
+        "T00:00:00.0",
+        "T00:00:20",
+    ]);
+    let zone = prop::sample::select(vec!["", "Z", "z", "+01:00", "-01:00", "+0030", "-23", "+24"]);
+    (date, time, zone).prop_map(|(date, time, zone)| format!("{date}{time}{zone}"))
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(2000))]
+
+    #[test]
+    fn the_order_of_strings_is_one_order(
+        texts in prop::collection::vec(
+            prop_oneof![
+                4 => datetime(),
+                1 => prop::sample::select(vec!["2024", "2024-01-01 draft", "2024-01-01T00", "", "x"])
+                    .prop_map(str::to_owned),
+            ],
+            3..4,
+        ),
+    ) {
+        let texts: Vec<Value> = texts.into_iter().map(Value::from).collect();
+        let order = |a: usize, b: usize| compare::order(&texts[a], &texts[b]).unwrap();
+        let naive = |a: usize, b: usize| naive::order(&texts[a], &texts[b]).unwrap();
+        for (a, b) in [(0, 1), (1, 2), (2, 0), (1, 1)] {
+            prop_assert_eq!(order(a, b), naive(a, b), "{} {}", &texts[a], &texts[b]);
+            prop_assert_eq!(order(a, b), order(b, a).reverse());
+        }
+        if order(0, 1).is_le() && order(1, 2).is_le() {
+            prop_assert!(order(0, 2).is_le(), "{:?}", &texts);
+        }
+    }
+
+    #[test]
+    fn the_order_of_all_values_is_one_order_and_knows_equality(
+        values in prop::collection::vec(value(), 3..4),
+    ) {
+        let order = |a: usize, b: usize| compare::total_order(&values[a], &values[b]);
+        for (a, b) in [(0, 1), (1, 2), (2, 0)] {
+            prop_assert_eq!(order(a, b).is_eq(), compare::equal(&values[a], &values[b]));
+            prop_assert_eq!(order(a, b), order(b, a).reverse());
+            if let Some(expected) = compare::order(&values[a], &values[b]).filter(|o| o.is_ne()) {
+                prop_assert_eq!(order(a, b), expected);
+            }
+        }
+        if order(0, 1).is_le() && order(1, 2).is_le() {
+            prop_assert!(order(0, 2).is_le(), "{:?}", &values);
+        }
+    }
+}
+
 fn scalar() -> impl Strategy<Value = Value> {
     prop_oneof![
         number(),
+        datetime().prop_map(Value::from),
         prop::sample::select(vec!["", "a", "ab", "b", "é", "1", "\u{10000}", "\u{ffff}"])
             .prop_map(|text| json!(text)),
         any::<bool>().prop_map(|flag| json!(flag)),
