@@ -116,7 +116,7 @@ fn forge(bytes: &mut [u8]) {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(3000))]
+    #![proptest_config(ProptestConfig::with_cases(1000))]
 
     #[test]
     fn forged_bytes_are_answered_or_refused(

@@ -43,7 +43,7 @@ fn direction() -> impl Strategy<Value = Direction> {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(3000))]
+    #![proptest_config(ProptestConfig::with_cases(1000))]
 
     #[test]
     fn rows_come_in_the_order_of_any_key(
