@@ -45,11 +45,14 @@ fn spelled(value: &Value) -> String {
                 _ => format!("{float:?}"),
             }
         }
-        Value::Array(items) => format!("{:?}", items.iter().map(spelled).collect::<Vec<_>>()),
+        Value::Array(items) => {
+            format!("[{}]", items.iter().map(spelled).collect::<Vec<_>>().join(","))
+        }
         Value::Object(map) => {
-            let mut entries: Vec<_> = map.iter().map(|(k, v)| (k, spelled(v))).collect();
+            let entries = map.iter().map(|(key, value)| format!("{key:?}:{}", spelled(value)));
+            let mut entries: Vec<String> = entries.collect();
             entries.sort();
-            format!("{{{entries:?}}}")
+            format!("{{{}}}", entries.join(","))
         }
         other => other.to_string(),
     }
