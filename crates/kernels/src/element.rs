@@ -170,3 +170,19 @@ pub(crate) unsafe fn load_part<E: Element, S: Simd>(
         E::load(simd, part.as_ptr())
     }
 }
+
+/// The next vector of the `left` elements at `from`, zeros behind them.
+///
+/// # Safety
+/// `left` elements from `from` on are readable.
+#[inline(always)]
+pub(crate) unsafe fn load_next<E: Element, S: Simd>(
+    simd: S,
+    from: *const u8,
+    left: usize,
+) -> S::F32 {
+    // SAFETY: this function's contract.
+    unsafe {
+        if left >= S::F32_LANES { E::load(simd, from) } else { load_part::<E, S>(simd, from, left) }
+    }
+}

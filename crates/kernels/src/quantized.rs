@@ -7,8 +7,10 @@
 //! exact score needs no second look: the result stays exact.
 
 use crate::backend::Backend;
-use crate::dispatch::ByteKernel;
-use crate::simd::{ByteProducts, prefetch};
+use crate::dispatch::{ByteKernel, Kernel};
+use crate::element::{Float32, load_next};
+use crate::row_codec::largest_magnitude;
+use crate::simd::{ByteProducts, Simd, prefetch};
 
 /// Codes are stored in rows of a multiple of this many bytes, zero-padded, so that no backend has
 /// a remainder to handle.
@@ -100,23 +102,77 @@ impl QuantizedQuery {
     }
 }
 
-/// Codes a finite row into `codes`, which must be `code_stride(row.len())` long.
+/// [`Backend::quantize_row`] on the active backend.
 pub fn quantize_row(row: &[f32], codes: &mut [i8]) -> RowFactors {
-    assert_eq!(codes.len(), code_stride(row.len()));
-    let scale = scale_of(row, ROW_LIMIT);
-    let mut residual = 0.0f64;
-    let mut coded = 0.0f64;
-    for (code, &x) in codes.iter_mut().zip(row) {
-        *code = code_of(x, scale, ROW_LIMIT) as i8;
-        let value = f64::from(scale) * f64::from(*code);
-        residual += square(f64::from(x) - value);
-        coded += square(value);
+    Backend::active().quantize_row(row, codes)
+}
+
+impl Backend {
+    /// Codes a finite row into `codes`, which must be `code_stride(row.len())` long.
+    pub fn quantize_row(self, row: &[f32], codes: &mut [i8]) -> RowFactors {
+        assert_eq!(codes.len(), code_stride(row.len()));
+        self.dispatch(QuantizeRow { row, codes })
     }
-    codes[row.len()..].fill(0);
-    RowFactors {
-        scale,
-        residual_norm: round_up(residual.sqrt()),
-        coded_norm: round_up(coded.sqrt()),
+}
+
+struct QuantizeRow<'a> {
+    row: &'a [f32],
+    codes: &'a mut [i8],
+}
+
+impl Kernel for QuantizeRow<'_> {
+    type Output = RowFactors;
+    #[inline(always)]
+    fn run<S: Simd>(self, simd: S) -> RowFactors {
+        let (length, from) = (self.row.len(), self.row.as_ptr());
+        let to: *mut u8 = self.codes.as_mut_ptr().cast();
+        let scale = largest_magnitude(simd, self.row).unwrap_or(f32::INFINITY) / ROW_LIMIT;
+        // A scale of 0 (a zero or subnormal row) leaves everything to the residual.
+        let divisor = simd.f32_splat(if scale == 0.0 { f32::INFINITY } else { scale });
+        let (most, least) = (simd.f32_splat(ROW_LIMIT), simd.f32_splat(-ROW_LIMIT));
+        let zero = simd.f64_splat(0.0);
+        let (plus, minus) = (f64::from(scale), -f64::from(scale));
+        let (plus, minus) = (simd.f64_splat(plus), simd.f64_splat(minus));
+        let (mut residual, mut coded) = (zero, zero);
+        let mut at = 0;
+        while at < length {
+            let count = S::F32_LANES.min(length - at);
+            // One vector of the row and one of its codes, of at most 16 lanes.
+            let (mut x, mut code) = ([0.0f32; 16], [0.0f32; 16]);
+            // SAFETY: `count` elements are left of the row, and of the codes, which are as long at
+            // least; the rest stays within the buffers.
+            unsafe {
+                let row = load_next::<Float32, S>(simd, from.add(at).cast(), count);
+                let quotient = simd.f32_div(row, divisor);
+                let codes = simd.f32_round(simd.f32_min(simd.f32_max(quotient, least), most));
+                simd.f32_store(x.as_mut_ptr(), row);
+                simd.f32_store(code.as_mut_ptr(), codes);
+                if count == S::F32_LANES {
+                    simd.f32_store_i8(to.add(at), codes);
+                } else {
+                    let mut bytes = [0u8; 16];
+                    simd.f32_store_i8(bytes.as_mut_ptr(), codes);
+                    bytes.as_ptr().copy_to_nonoverlapping(to.add(at), count);
+                }
+                let mut lane = 0;
+                while lane < S::F32_LANES {
+                    let x = simd.f64_load_f32(x.as_ptr().add(lane));
+                    let code = simd.f64_load_f32(code.as_ptr().add(lane));
+                    let missed = simd.f64_mul_add(minus, code, x);
+                    residual = simd.f64_mul_add(missed, missed, residual);
+                    let value = simd.f64_mul_add(plus, code, zero);
+                    coded = simd.f64_mul_add(value, value, coded);
+                    lane += S::F64_LANES;
+                }
+            }
+            at += count;
+        }
+        self.codes[length..].fill(0);
+        RowFactors {
+            scale,
+            residual_norm: round_up(simd.f64_sum(residual).sqrt()),
+            coded_norm: round_up(simd.f64_sum(coded).sqrt()),
+        }
     }
 }
 
@@ -125,7 +181,7 @@ fn scale_of(x: &[f32], limit: f32) -> f32 {
 }
 
 fn code_of(x: f32, scale: f32, limit: f32) -> f32 {
-    // A scale of 0 (a zero or subnormal row) leaves everything to the residual.
+    // A scale of 0 (a zero or subnormal vector) leaves everything to the residual.
     if scale == 0.0 { 0.0 } else { (x / scale).round_ties_even().clamp(-limit, limit) }
 }
 

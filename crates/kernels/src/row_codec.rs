@@ -5,7 +5,7 @@ use std::fmt;
 use crate::backend::Backend;
 use crate::dispatch::Kernel;
 use crate::element::{
-    BFloat16, Code, Element, ElementType, Float16, Float32, SCALE_BYTES, load_part,
+    BFloat16, Code, Element, ElementType, Float16, Float32, SCALE_BYTES, load_next, load_part,
 };
 use crate::simd::Simd;
 
@@ -117,7 +117,6 @@ pub(crate) fn scale_behind(stored: &[u8]) -> f32 {
     f32::from_le_bytes(*scale)
 }
 
-/// The largest magnitude of a row; `None` where an element is not finite.
 struct Largest<'a> {
     row: &'a [f32],
 }
@@ -126,27 +125,27 @@ impl Kernel for Largest<'_> {
     type Output = Option<f32>;
     #[inline(always)]
     fn run<S: Simd>(self, simd: S) -> Option<f32> {
-        let (length, start) = (self.row.len(), self.row.as_ptr());
-        let (zero, positive) = (simd.f32_splat(0.0), simd.f32_splat(1.0));
-        let mut largest = zero;
-        // Zero times a number that is not finite is NaN, which no addition undoes.
-        let mut spoilt = zero;
-        let mut at = 0;
-        while at < length {
-            // SAFETY: whole vectors end within the row, and the last part is the rest of it.
-            let x = unsafe {
-                if at + S::F32_LANES <= length {
-                    simd.f32_load(start.add(at))
-                } else {
-                    load_part::<Float32, S>(simd, start.add(at).cast(), length - at)
-                }
-            };
-            largest = simd.f32_max(largest, simd.f32_copysign(x, positive));
-            spoilt = simd.f32_mul_add(x, zero, spoilt);
-            at += S::F32_LANES;
-        }
-        (simd.f32_sum(spoilt) == 0.0).then(|| simd.f32_maximum(largest))
+        largest_magnitude(simd, self.row)
     }
+}
+
+/// The largest magnitude of a row; `None` where an element is not finite.
+#[inline(always)]
+pub(crate) fn largest_magnitude<S: Simd>(simd: S, row: &[f32]) -> Option<f32> {
+    let (length, start) = (row.len(), row.as_ptr());
+    let (zero, positive) = (simd.f32_splat(0.0), simd.f32_splat(1.0));
+    let mut largest = zero;
+    // Zero times a number that is not finite is NaN, which no addition undoes.
+    let mut spoilt = zero;
+    let mut at = 0;
+    while at < length {
+        // SAFETY: length - at elements are left of the row.
+        let x = unsafe { load_next::<Float32, S>(simd, start.add(at).cast(), length - at) };
+        largest = simd.f32_max(largest, simd.f32_copysign(x, positive));
+        spoilt = simd.f32_mul_add(x, zero, spoilt);
+        at += S::F32_LANES;
+    }
+    (simd.f32_sum(spoilt) == 0.0).then(|| simd.f32_maximum(largest))
 }
 
 struct Encode<'a, E> {

@@ -48,6 +48,32 @@ fn estimates_are_the_same_on_every_backend() {
 }
 
 #[test]
+fn rows_have_the_same_codes_on_every_backend() {
+    let scalar = backends().pop().expect("the scalar backend is always there");
+    for dimension in (0..=130).chain([384, 1000]) {
+        for magnitude in [0.0, 1e-44, 1e-38, 1.0, 1e36] {
+            let row: Vec<f32> = values(dimension, 0.7).iter().map(|x| x * magnitude).collect();
+            let coded = |backend: Backend| {
+                let mut codes = vec![99; code_stride(dimension)];
+                let factors = backend.quantize_row(&row, &mut codes);
+                (codes, factors)
+            };
+            let (expected, wanted) = coded(scalar);
+            assert!(expected[dimension..].iter().all(|&code| code == 0));
+            for backend in backends() {
+                let (codes, factors) = coded(backend);
+                assert_eq!(codes, expected, "{backend:?} {dimension} {magnitude}");
+                assert_eq!(factors.scale, wanted.scale);
+                // Sums in another order, and the last place of the smallest numbers.
+                let close = |a: f32, b: f32| (a - b).abs() <= 1e-6 * b + f32::from_bits(2);
+                assert!(close(factors.residual_norm, wanted.residual_norm), "{backend:?}");
+                assert!(close(factors.coded_norm, wanted.coded_norm), "{backend:?}");
+            }
+        }
+    }
+}
+
+#[test]
 fn a_product_takes_no_bias_for_zeros_and_applies_its_activation_once() {
     for backend in backends() {
         for (count, depth, columns) in [(1, 5, 3), (13, 40, 64), (7, 300, 45)] {

@@ -7,7 +7,7 @@ mod backends;
 use backends::backends;
 use kernels::{
     Activation, Backend, Bf16, F16, Float, Narrow, PackedMatrix, QuantizedQuery, Rows, RowsMut,
-    TopK, code_stride, matmul, quantize_row,
+    TopK, code_stride, matmul,
 };
 
 /// Covers several rounds of the widest unrolled loop (4 x 16 lanes) and every remainder.
@@ -285,7 +285,7 @@ fn estimates_stay_within_their_bound() {
                 let factors: Vec<_> = rows
                     .iter()
                     .zip(codes.chunks_mut(stride))
-                    .map(|(row, codes)| quantize_row(row, codes))
+                    .map(|(row, codes)| backend.quantize_row(row, codes))
                     .collect();
                 let mut estimates = vec![f32::NAN; count];
                 backend.estimate_dots(&query, &codes, &factors, &mut estimates);
@@ -315,8 +315,8 @@ fn estimates_of_extreme_codes_do_not_overflow() {
     let dimension = kernels::MAXIMUM_DIMENSION;
     let ones = vec![1.0f32; dimension];
     let mut codes = vec![0i8; code_stride(dimension)];
-    let factors = [quantize_row(&ones, &mut codes)];
     for backend in backends() {
+        let factors = [backend.quantize_row(&ones, &mut codes)];
         let mut out = [0.0];
         backend.estimate_dots(&QuantizedQuery::new(&ones), &codes, &factors, &mut out);
         assert_close(out[0].into(), dimension as f64, 0.1, &|| format!("{backend:?}"));
