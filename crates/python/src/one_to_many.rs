@@ -45,17 +45,20 @@ impl Score {
 }
 
 /// An array of `count` scores, which `fill` makes from the number of a block's first row, on all
-/// cores.
+/// cores; a single block is not worth waking them.
 fn in_blocks<T: Element + Default + Clone>(
     py: Python<'_>,
     count: usize,
     fill: impl Fn(usize, &mut [T]) + Sync,
 ) -> PyResult<Bound<'_, PyArray1<T>>> {
-    let scores = threads::run(py, || {
-        let mut scores = vec![T::default(); count];
+    let mut scores = vec![T::default(); count];
+    if count <= BLOCK_ROWS {
+        py.detach(|| fill(0, &mut scores));
+        return Ok(scores.into_pyarray(py));
+    }
+    threads::run(py, || {
         let blocks = scores.par_chunks_mut(BLOCK_ROWS).enumerate();
         blocks.for_each(|(block, scores)| fill(block * BLOCK_ROWS, scores));
-        scores
     })?;
     Ok(scores.into_pyarray(py))
 }
