@@ -37,6 +37,7 @@ from rust_ai_core._core import (
     thread_count,
     verify,
 )
+from rust_ai_core.distillation import distill
 from rust_ai_core.errors import RacError
 from rust_ai_core.inference import Explanation, parallel_inference
 
@@ -54,6 +55,7 @@ __all__ = [
     "Record",
     "VerifyReport",
     "__version__",
+    "distill",
     "errors",
     "fast_vector_similarity",
     "kernel_backend",

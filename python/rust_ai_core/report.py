@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from rust_ai_core._core import Collection, Hit, IngestReport, VerifyReport
+from rust_ai_core._core import Collection, Encoder, Hit, IngestReport, VerifyReport
 
 SHOWN_PROBLEMS = 20
 TEXT_LINES = 3
@@ -170,3 +170,8 @@ def _bytes(number: int) -> str:
             break
         amount, unit = amount / 1000, larger
     return f"{amount:.0f} {unit}" if unit == "B" else f"{amount:.1f} {unit}"
+
+
+def distilled(model: Encoder, seconds: float) -> str:
+    """Say what `rac distill` made."""
+    return f"made {model.path}, {model.dimension} dimensions, in {seconds:.1f} s"

@@ -5,20 +5,20 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::cache::{EmbeddingCache, Key};
-use crate::encoder::Encoder;
 use crate::error::{Error, Result};
 use crate::scheduler::{Call, Effort, OnFinish, Progress, Scheduler, WAIT_INTERVAL};
+use crate::text_model::TextModel;
 
 /// An encoder's scheduler, and the cache that is asked first.
 #[derive(Clone)]
 pub struct EmbeddingService {
-    scheduler: Arc<Scheduler<Encoder>>,
+    scheduler: Arc<Scheduler<TextModel>>,
     cache: Option<Arc<EmbeddingCache>>,
 }
 
 /// A call that is under way. Dropping it cancels what has not begun.
 pub struct EmbeddingCall {
-    call: Call<Encoder>,
+    call: Call<TextModel>,
     /// What the cache knew, and where.
     cached: Option<Cached>,
 }
@@ -33,14 +33,14 @@ struct Cached {
 impl EmbeddingService {
     /// Without a cache every text is computed.
     pub fn new(
-        scheduler: Arc<Scheduler<Encoder>>,
+        scheduler: Arc<Scheduler<TextModel>>,
         cache: Option<Arc<EmbeddingCache>>,
     ) -> EmbeddingService {
         EmbeddingService { scheduler, cache }
     }
 
     /// The model.
-    pub fn encoder(&self) -> &Encoder {
+    pub fn model(&self) -> &TextModel {
         self.scheduler.workload()
     }
 
@@ -91,11 +91,11 @@ impl EmbeddingService {
 
     /// What the cache has, and the texts that are left to be computed.
     fn ask_cache(&self, texts: Vec<String>) -> (Option<Cached>, Vec<String>) {
-        let width = self.encoder().dimension();
+        let width = self.model().dimension();
         let Some(cache) = self.cache.clone().filter(|cache| cache.keeps(texts.len(), width)) else {
             return (None, texts);
         };
-        let fingerprint = self.encoder().fingerprint();
+        let fingerprint = self.model().fingerprint();
         let keys: Vec<Key> =
             texts.iter().map(|text| EmbeddingCache::key(fingerprint, text)).collect();
         let mut rows = vec![0.0; texts.len() * width];

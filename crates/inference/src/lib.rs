@@ -1,6 +1,6 @@
 //! Text to vectors: tokenization and a token-packed transformer encoder.
 //!
-//! [`Encoder`] is the way in, [`Tokenizer`] its first step alone. A call tokenizes its texts
+//! [`Encoder`] is the way in (and [`StaticEncoder`] for models that are but a table), [`Tokenizer`] its first step alone. A call tokenizes its texts
 //! (`tokenizer`), lines their tokens up without padding in packs of a few hundred, and runs each
 //! pack on one thread through the network (`transformer`, `attention`) whose weights were read
 //! (`weights`) and packed at load. `config` knows what the files of a model folder mean. A program's
@@ -15,6 +15,8 @@ mod encoder;
 mod error;
 mod prompts;
 pub mod scheduler;
+mod static_encoder;
+mod text_model;
 mod tokenizer;
 mod transformer;
 mod weights;
@@ -24,4 +26,6 @@ pub use embedding::{EmbeddingCall, EmbeddingService};
 pub use encoder::Encoder;
 pub use error::{Error, Result};
 pub use prompts::Prompts;
+pub use static_encoder::StaticEncoder;
+pub use text_model::TextModel;
 pub use tokenizer::{EncodeOptions, OffsetUnit, TokenBatch, Tokenizer, Tokens};

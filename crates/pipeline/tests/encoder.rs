@@ -6,14 +6,14 @@ use std::sync::Arc;
 
 use database::{Database, Metric, Options, Schema, SearchOptions};
 use inference::scheduler::{MAX_WAITING_CALLS, Scheduler};
-use inference::{EmbeddingService, Encoder};
+use inference::{EmbeddingService, TextModel};
 use pipeline::{
     ChunkOptions, Format, IngestOptions, Inputs, Progress, Stage, chunk, ingest, parse_text,
 };
 
-fn encoder() -> Encoder {
+fn encoder() -> TextModel {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../tests/fixtures/tiny-bert");
-    Encoder::load(&folder).unwrap()
+    TextModel::load(&folder).unwrap()
 }
 
 /// Words, punctuation, scripts, and everything that a subword tokenizer treats in its own way.
@@ -67,7 +67,7 @@ fn what_is_ingested_is_found_by_its_own_words() {
     let pool = Arc::new(rayon::ThreadPoolBuilder::new().num_threads(2).build().unwrap());
     let scheduler = Scheduler::new(Arc::new(encoder()), pool, MAX_WAITING_CALLS);
     let embedder = EmbeddingService::new(scheduler, None);
-    let encoder = embedder.encoder();
+    let encoder = embedder.model();
     let folder = tempfile::tempdir().unwrap();
     let database = Database::open(folder.path().join("a.rac"), &Options::default()).unwrap();
     let schema = Schema::new(encoder.dimension(), Metric::Cosine);
@@ -88,7 +88,7 @@ fn what_is_ingested_is_found_by_its_own_words() {
     let report = ingest(&notes, &embedder, inputs, &options, &go_on).unwrap();
     assert_eq!((report.files_ingested, report.chunks), (3, 3));
     for (n, text) in texts.iter().enumerate() {
-        let query = encoder.encode(&[text]).unwrap();
+        let query = embedder.embed(vec![text.to_string()], &|_| ControlFlow::Continue(())).unwrap();
         let limit = SearchOptions { limit: 1, filter: None };
         let hit = notes.search(&query, &limit).unwrap().remove(0);
         assert_eq!(hit.id, format!("{n}#0").into());

@@ -23,6 +23,9 @@ use crate::threads::{self, PerProcess};
 /// files; anything else raises ModelError (a ValueError) which names it. Encoders of one folder
 /// share their weights, and one encoder may be used from many threads at a time.
 ///
+/// A folder of static embeddings in model2vec's layout, such as `rac.distill` makes, loads the same
+/// way: a text's vector is the mean of its tokens', tens of thousands of texts a second.
+///
 /// Vectors that were computed lately are kept, by the content of the text and the model's
 /// fingerprint, in a cache of 16 MiB (about 9,900 vectors of 384) that all encoders and collections
 /// share. `cache_bytes` gives this encoder one of its own, `cache=False` none.
@@ -233,6 +236,18 @@ impl Encoder {
         cut.sort_unstable();
         let vectors = vectors.into_pyarray(py).reshape(shape)?;
         Ok((vectors, tokens, cut, tokenizing.as_secs_f64(), running.as_secs_f64()))
+    }
+
+    /// The vectors of token ids, float32 of shape (n, dimension), for `distill`: sequences of a few.
+    fn _encode_ids<'py>(
+        &self,
+        py: Python<'py>,
+        sequences: Vec<Vec<u32>>,
+    ) -> PyResult<Bound<'py, PyArray2<f32>>> {
+        let shape = [sequences.len(), self.inner.dimension()];
+        let vectors =
+            threads::run(py, || self.inner.encoder().encode_ids(&sequences))?.or_raise()?;
+        vectors.into_pyarray(py).reshape(shape)
     }
 
     /// The token ids that the model sees for each text: special tokens added, cut to `max_tokens`.

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError, Weak};
 
 use inference::scheduler::{Effort, MAX_WAITING_CALLS, Scheduler};
-use inference::{EmbeddingCache, EmbeddingCall, EmbeddingService};
+use inference::{EmbeddingCache, EmbeddingCall, EmbeddingService, TextModel};
 use pyo3::exceptions::PyTypeError;
 use pyo3::prelude::*;
 
@@ -21,8 +21,8 @@ pub(crate) const CACHE_BYTES: usize = 16 << 20;
 
 /// An encoder in memory, and what packs its callers' texts together.
 struct Loaded {
-    encoder: Arc<inference::Encoder>,
-    scheduler: PerProcess<Scheduler<inference::Encoder>>,
+    encoder: Arc<TextModel>,
+    scheduler: PerProcess<Scheduler<TextModel>>,
 }
 
 /// An encoder as somebody uses it: with the cache of their choice.
@@ -46,9 +46,9 @@ static COMMON_CACHE: PerProcess<EmbeddingCache> = PerProcess::new();
 static LOADED: Mutex<Option<HashMap<PathBuf, Weak<Loaded>>>> = Mutex::new(None);
 
 impl Deref for SharedEncoder {
-    type Target = inference::Encoder;
+    type Target = TextModel;
 
-    fn deref(&self) -> &inference::Encoder {
+    fn deref(&self) -> &TextModel {
         &self.loaded.encoder
     }
 }
@@ -84,12 +84,12 @@ impl SharedEncoder {
     }
 
     /// The encoder on its own.
-    pub(crate) fn encoder(&self) -> &inference::Encoder {
+    pub(crate) fn encoder(&self) -> &TextModel {
         &self.loaded.encoder
     }
 
     /// This process's scheduler.
-    pub(crate) fn scheduler(&self) -> PyResult<Arc<Scheduler<inference::Encoder>>> {
+    pub(crate) fn scheduler(&self) -> PyResult<Arc<Scheduler<TextModel>>> {
         let Loaded { encoder, scheduler } = &*self.loaded;
         scheduler.get_or_make(|| {
             Ok(Scheduler::new(encoder.clone(), threads::encoding()?, MAX_WAITING_CALLS))
@@ -194,7 +194,7 @@ fn load(py: Python<'_>, name: &str) -> PyResult<Arc<Loaded>> {
     if let Some(encoder) = loaded(&folder) {
         return Ok(encoder);
     }
-    let encoder = Arc::new(py.detach(|| inference::Encoder::load(&folder)).or_raise()?);
+    let encoder = Arc::new(py.detach(|| TextModel::load(&folder)).or_raise()?);
     let loaded = Arc::new(Loaded { encoder, scheduler: PerProcess::new() });
     let mut cache = LOADED.lock().unwrap_or_else(PoisonError::into_inner);
     let cache = cache.get_or_insert_default();

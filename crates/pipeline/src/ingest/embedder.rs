@@ -2,7 +2,7 @@
 
 use std::ops::ControlFlow;
 
-use inference::EmbeddingService;
+use inference::{EmbeddingService, TextModel};
 
 use crate::{TokenOffsets, TokenizerFailure};
 
@@ -32,33 +32,33 @@ pub trait Embedder: TokenOffsets {
     ) -> Result<Option<Vec<f32>>, ModelFailure>;
 }
 
-impl TokenOffsets for inference::Encoder {
+impl TokenOffsets for TextModel {
     fn token_offsets(&self, text: &str) -> Result<Vec<(u32, u32)>, TokenizerFailure> {
-        Ok(inference::Encoder::token_offsets(self, text)?)
+        Ok(TextModel::token_offsets(self, text)?)
     }
 }
 
 impl TokenOffsets for EmbeddingService {
     fn token_offsets(&self, text: &str) -> Result<Vec<(u32, u32)>, TokenizerFailure> {
-        self.encoder().token_offsets(text).map_err(Into::into)
+        self.model().token_offsets(text).map_err(Into::into)
     }
 }
 
 /// Embeds documents, with what the model wants to read before one.
 impl Embedder for EmbeddingService {
     fn dimension(&self) -> usize {
-        self.encoder().dimension()
+        self.model().dimension()
     }
 
     fn content_tokens(&self) -> usize {
-        let encoder = self.encoder();
-        let prompt = encoder.token_offsets(encoder.prompts().of_documents());
+        let model = self.model();
+        let prompt = model.token_offsets(model.prompts().of_documents());
         let taken = prompt.map_or(0, |tokens| tokens.len());
-        encoder.content_tokens().saturating_sub(taken).max(1)
+        model.content_tokens().saturating_sub(taken).max(1)
     }
 
     fn fingerprint(&self) -> &str {
-        self.encoder().fingerprint()
+        self.model().fingerprint()
     }
 
     fn embed(
@@ -66,7 +66,7 @@ impl Embedder for EmbeddingService {
         texts: &[&str],
         progress: &dyn Fn(usize) -> ControlFlow<()>,
     ) -> Result<Option<Vec<f32>>, ModelFailure> {
-        let prompt = self.encoder().prompts().of_documents();
+        let prompt = self.model().prompts().of_documents();
         let texts = texts.iter().map(|text| format!("{prompt}{text}")).collect();
         match EmbeddingService::embed(self, texts, progress) {
             Ok(vectors) => Ok(Some(vectors)),
