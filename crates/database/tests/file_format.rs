@@ -6,6 +6,7 @@ use std::fs;
 
 use common::{collection, log_file, open_sync};
 use database::format::*;
+use database::graph::{ElementType, layout};
 use database::{
     Batch, Database, Document, Fields, Id, MetadataIndexBuilder, Metric, Model, Options, Place,
     Schema, Transaction,
@@ -446,4 +447,44 @@ fn a_log_of_dimension_one_without_a_model_starts_its_frames_at_56() {
     let database: Database = open_sync(folder.path());
     collection(&database, 1);
     assert_eq!(fs::metadata(log_file(folder.path())).unwrap().len(), 56);
+}
+
+#[test]
+fn the_tables_of_a_graph_agree_with_the_constants() {
+    let text = document();
+    let section = text.split_once("## A graph\n").unwrap().1;
+    assert!(section.contains(&format!("multiple of {} bytes of its file", layout::PAGE_BYTES)));
+    assert!(section.contains(&format!("format version {}. Row", layout::GRAPH_VERSION)));
+
+    let header = table(&text, "Graph header", 0);
+    assert_eq!(end_of(&header), layout::GRAPH_HEADER_BYTES);
+    assert!(header[0][2].contains(&hexadecimal(&layout::GRAPH_MAGIC)));
+    assert_eq!(header[1][2], format!("format version: {}", layout::GRAPH_VERSION));
+    assert_eq!(
+        header[2][2],
+        format!("metric: {METRIC_COSINE} cosine, {METRIC_DOT} dot, {METRIC_L2} squared L2")
+    );
+    let types: Vec<String> = ElementType::ALL
+        .iter()
+        .map(|&element| format!("{} {}", layout::element_number(element), element.name()))
+        .collect();
+    assert_eq!(header[3][2], format!("type of the vectors, T: {}", types.join(", ")));
+    assert!(header[5][2].ends_with(&format!("at most {}", layout::MAX_GRAPH_ROWS)));
+    assert!(header[6][2].ends_with(&format!("1 to {}", layout::MAX_GRAPH_DIMENSION)));
+    assert!(header[7][2].contains(&format!("a multiple of {}", layout::CODE_UNIT)));
+    assert!(header[8][2].ends_with(&format!("1 to {}", layout::MAX_BLOCKS)));
+    assert!(header[9][2].ends_with(&format!("at most {}", layout::MAX_ENTRIES / 32)));
+
+    for name in ["Entry section", "Record"] {
+        assert_eq!(end_of(&table(&text, name, 0)), layout::RECORD_FIXED_BYTES, "{name}");
+    }
+    let record = table(&text, "Record", 0);
+    assert_eq!(record[3][0], layout::RECORD_CHECKSUM_OFFSET.to_string());
+    assert!(record[3][2].starts_with("checksum"));
+    assert!(
+        section.contains(&format!("a multiple of {} from its start", layout::RECORD_ALIGNMENT))
+    );
+    let block = table(&text, "Block", 0);
+    assert_eq!(end_of(&block), layout::BLOCK_FIXED_BYTES);
+    assert!(section.contains(&format!("B = {} + 4 x C bytes", layout::BLOCK_FIXED_BYTES)));
 }

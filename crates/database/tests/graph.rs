@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use database::Metric;
 use database::graph::{
-    BuildOptions, Graph, GraphError, Rows, Scratch, SearchOptions, build, layout,
+    BuildOptions, ElementType, Graph, GraphError, Rows, Scratch, SearchOptions, build, layout,
 };
 
 struct Vectors {
@@ -181,6 +181,55 @@ fn a_refused_row_is_walked_through() {
 }
 
 #[test]
+fn dot_products_of_very_unequal_vectors_keep_their_recall() {
+    let mut rows = grouped(3000, 64, 50, 0.5, 6);
+    let mut noise = Noise(99);
+    for row in rows.values.chunks_mut(64) {
+        let length = noise.normal().exp();
+        row.iter_mut().for_each(|x| *x *= length);
+    }
+    for query_length in [1e-6, 1.0, 1e6] {
+        let mut queries = grouped(50, 64, 50, 0.5, 6);
+        queries.values.iter_mut().for_each(|x| *x *= query_length);
+        let recall = mean_recall(&rows, Metric::Dot, &queries, |_| true);
+        assert!(recall >= 0.95, "{query_length}: {recall}");
+    }
+}
+
+#[test]
+fn copies_zeros_and_tight_groups_keep_their_recall() {
+    for metric in METRICS {
+        let queries = grouped(40, 32, 40, 0.5, 8);
+        let mut rows = grouped(5000, 32, 40, 0.5, 8);
+        // Three thousand copies of one vector, which are near some of the queries.
+        let copy = rows.get(0).to_vec();
+        for row in rows.values.chunks_mut(32).skip(2000) {
+            row.copy_from_slice(&copy);
+        }
+        let recall = mean_recall(&rows, metric, &queries, |_| true);
+        assert!(recall >= 0.95, "copies {metric:?}: {recall}");
+        assert_eq!(mean_recall(&rows, metric, &queries, |row| row >= 2000), 1.0);
+
+        rows.values[32 * 2000..].fill(0.0);
+        let recall = mean_recall(&rows, metric, &queries, |_| true);
+        assert!(recall >= 0.95, "zeros {metric:?}: {recall}");
+
+        let tight = grouped(5000, 32, 400, 1e-3, 10);
+        let near = grouped(400, 32, 400, 1e-3, 10);
+        let recall = mean_recall(&tight, metric, &near, |_| true);
+        assert!(recall >= 0.95, "tight groups {metric:?}: {recall}");
+        let recall = mean_recall(&tight, metric, &queries, |_| true);
+        // A thousandth of the distance tells the rows of a group apart.
+        assert!(recall >= 0.9, "tight groups from afar {metric:?}: {recall}");
+
+        let zeros = Vectors { values: vec![0.0; 32 * 300], dimension: 32 };
+        assert_eq!(mean_recall(&zeros, metric, &queries, |_| true), 1.0);
+        let zero_query = Vectors { values: vec![0.0; 32], dimension: 32 };
+        assert!(mean_recall(&rows, metric, &zero_query, |_| true) >= 0.9, "{metric:?}");
+    }
+}
+
+#[test]
 fn magnitude_does_not_matter() {
     for magnitude in [1e-30f32, 1e-12, 1e12, 1e30] {
         let mut rows = grouped(1000, 24, 20, 0.5, 11);
@@ -212,6 +261,37 @@ fn vectors_come_back_as_they_were_written() {
             graph.vector(row, &mut vector);
             assert_eq!(vector, rows.get(row));
             graph.verify(row).expect("whole");
+        }
+    }
+}
+
+#[test]
+fn every_type_of_element_is_searched_by_what_it_keeps() {
+    let rows = grouped(1500, 100, 30, 0.5, 15);
+    let queries = grouped(30, 100, 30, 0.5, 15);
+    for element in ElementType::ALL {
+        for metric in METRICS {
+            let mut options = BuildOptions::new(100, metric);
+            options.element = element;
+            options.code_bits = 64;
+            let mut bytes = Vec::new();
+            build(&rows, &options, &|_, _| ControlFlow::Continue(()), &mut bytes).expect("build");
+            let graph = Graph::open(bytes.as_slice()).expect("open");
+            assert_eq!(graph.element(), element);
+            let mut kept = Vectors { values: vec![0.0; rows.values.len()], dimension: 100 };
+            for (row, out) in kept.values.chunks_mut(100).enumerate() {
+                graph.vector(row as u32, out);
+            }
+            let mut sum = 0.0;
+            for row in 0..queries.count() {
+                let vector = queries.get(row);
+                let query = graph.prepare(vector);
+                let options = SearchOptions::new(10);
+                let found = graph.search(&query, &options, |_| true, &mut Scratch::default());
+                sum += recall(&kept, metric, vector, &found, 10, |_| true);
+            }
+            let recall = sum / f64::from(queries.count());
+            assert!(recall >= 0.9, "{element:?} {metric:?}: {recall}");
         }
     }
 }

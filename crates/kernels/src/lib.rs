@@ -34,7 +34,6 @@ pub use matmul::{PackedMatrix, Rows, RowsMut, matmul};
 pub use narrow::{Bf16, F16};
 pub use neighbour_scan::{
     NEIGHBOURS_PER_BLOCK, NeighbourBlock, ResidualSums, ScanTables, block_code_bytes, bytes_of,
-    floats_of,
 };
 pub use quantized::{MAXIMUM_DIMENSION, QuantizedQuery, RowFactors, code_stride, quantize_row};
 pub use rotation::Rotation;

@@ -171,15 +171,6 @@ impl Backend {
     }
 }
 
-/// Reads little-endian floats where they lie; `None` where they do not start at a multiple of 4 or
-/// end within one.
-pub fn floats_of(bytes: &[u8]) -> Option<&[f32]> {
-    const { assert!(cfg!(target_endian = "little")) };
-    // SAFETY: every bit pattern is a float.
-    let (before, floats, after) = unsafe { bytes.align_to::<f32>() };
-    (before.is_empty() && after.is_empty()).then_some(floats)
-}
-
 /// The bytes of floats.
 pub fn bytes_of(floats: &[f32]) -> &[u8] {
     // SAFETY: a float is 4 bytes without padding.

@@ -1,5 +1,7 @@
 //! Every node's neighbours, from its near rows.
 
+use std::collections::HashMap;
+
 use kernels::Backend;
 use rayon::prelude::*;
 
@@ -31,10 +33,12 @@ impl Adjacency {
 
     /// Gives each node the diverse ones of its near rows and of the nodes that chose it. A walk
     /// must find back, so the latter count as near. Places that are left go to the nearest others,
-    /// because scanning a block costs the same however many of its places are used.
+    /// because scanning a block costs the same however many of its places are used. Rows in
+    /// `strongest`, whose dot product with the node is great, go before those.
     pub(crate) fn choose(
         points: &Points,
         near: &[Vec<Candidate>],
+        strongest: &[Vec<Candidate>],
         degree: usize,
         phase: &Phase<'_>,
     ) -> Result<Self, GraphError> {
@@ -76,8 +80,9 @@ impl Adjacency {
                     all.extend_from_slice(&chosen[row]);
                     all.extend_from_slice(&incoming[row]);
                     sort_and_deduplicate(&mut all);
-                    let mut rows = diverse(points, backend, &all, degree);
-                    for other in all.iter().chain(&near[row]) {
+                    let places_of_near = degree - strongest[row].len().min(degree / 4);
+                    let mut rows = diverse(points, backend, &all, places_of_near);
+                    for other in strongest[row].iter().chain(&all).chain(&near[row]) {
                         if rows.len() == degree {
                             break;
                         }
@@ -92,7 +97,37 @@ impl Adjacency {
                 }
                 phase.advance(ROWS_PER_TASK)
             })?;
-        Ok(Self { degree, neighbours, counts })
+        let mut adjacency = Self { degree, neighbours, counts };
+        adjacency.link_copies(points);
+        Ok(adjacency)
+    }
+
+    /// Rings the copies of each row: each has the next one as its first neighbour, then those of
+    /// the original. So a walk meets one more copy a visit, and never nothing but copies.
+    fn link_copies(&mut self, points: &Points) {
+        // The copy of each original that was met last; the ring closes at the original.
+        let mut last: HashMap<u32, u32> = HashMap::new();
+        for row in (0..points.len() as u32).filter(|&row| !points.is_original(row)) {
+            last.insert(points.original(row), row);
+        }
+        for &original in last.keys() {
+            let count = &mut self.counts[original as usize];
+            *count = (*count + 1).min(self.degree as u16);
+            let places = &mut self.neighbours[original as usize * self.degree..][..self.degree];
+            places.copy_within(..self.degree - 1, 1);
+        }
+        let mut before = last;
+        for row in (0..points.len() as u32).filter(|&row| !points.is_original(row)).rev() {
+            let original = points.original(row);
+            let from = original as usize * self.degree;
+            self.neighbours.copy_within(from..from + self.degree, row as usize * self.degree);
+            self.counts[row as usize] = self.counts[original as usize];
+            let next = before.insert(original, row).filter(|&next| next != row);
+            self.neighbours[row as usize * self.degree] = next.unwrap_or(original);
+        }
+        for (original, first) in before {
+            self.neighbours[original as usize * self.degree] = first;
+        }
     }
 }
 

@@ -6,13 +6,15 @@
 use std::io::Write;
 use std::ops::ControlFlow;
 
+use kernels::{ElementType, Rotation};
+
 use super::Rows;
 use super::adjacency::Adjacency;
 use super::entries::choose_entries;
 use super::error::GraphError;
-use super::layout::{Layout, MAX_BLOCKS, MAX_GRAPH_DIMENSION, MAX_GRAPH_ROWS, VectorType};
+use super::layout::{CODE_UNIT, Layout, MAX_BLOCKS, MAX_GRAPH_DIMENSION, MAX_GRAPH_ROWS};
 use super::neighbour_lists::NeighbourLists;
-use super::partition::{PartitionOptions, compare_parts, partition};
+use super::partition::{Near, PartitionOptions, STRONGEST, compare_parts, partition};
 use super::progress::Progress;
 use super::refine::refine;
 use super::space::Space;
@@ -31,18 +33,28 @@ pub struct BuildOptions {
     /// How vectors are compared.
     pub metric: Metric,
     /// How a record keeps its vector.
-    pub vector_type: VectorType,
+    pub element: ElementType,
     /// Neighbours of a node: a multiple of 32, at most 256.
     pub degree: usize,
+    /// Bits of a neighbour's code: a multiple of 64. Fewer than the default, which is the dimension
+    /// rounded up (at least 128), make records smaller and estimates worse.
+    pub code_bits: usize,
     /// Visits of each row's walk that looks for more near rows; 0 for none. More takes longer and
     /// makes walks shorter.
     pub effort: usize,
 }
 
 impl BuildOptions {
-    /// The defaults: `f32`, 32 neighbours.
+    /// The defaults: `Float32`, 32 neighbours, a bit a coordinate.
     pub fn new(dimension: usize, metric: Metric) -> Self {
-        Self { dimension, metric, vector_type: VectorType::F32, degree: 32, effort: 48 }
+        Self {
+            dimension,
+            metric,
+            element: ElementType::Float32,
+            degree: 32,
+            code_bits: Rotation::padded(dimension),
+            effort: 48,
+        }
     }
 
     /// Bytes of the region of a graph of so many rows, if all can be reached from the usual number
@@ -52,7 +64,15 @@ impl BuildOptions {
     }
 
     fn layout(&self, count: u32, entries: usize) -> Layout {
-        Layout::new(self.metric, self.vector_type, count, self.dimension, self.degree, entries)
+        Layout::new(
+            self.metric,
+            self.element,
+            count,
+            self.dimension,
+            self.degree,
+            self.code_bits,
+            entries,
+        )
     }
 
     fn validate(&self, rows: u32) -> Result<(), GraphError> {
@@ -64,6 +84,12 @@ impl BuildOptions {
             return refuse(format!(
                 "a graph's degree is 32 to {}, in steps of 32",
                 32 * MAX_BLOCKS
+            ));
+        }
+        let most = Rotation::padded(self.dimension);
+        if !self.code_bits.is_multiple_of(CODE_UNIT) || !(1..=most).contains(&self.code_bits) {
+            return refuse(format!(
+                "a code has {CODE_UNIT} to {most} bits, in steps of {CODE_UNIT}"
             ));
         }
         if rows > MAX_GRAPH_ROWS {
@@ -95,23 +121,35 @@ pub fn build(
     let partitions = PartitionOptions::default();
     let phase = progress.phase(50, steps);
     let parts = partition(&points, &partitions, SEED, &phase)?;
-    let lists = NeighbourLists::new(points.len(), partitions.keep);
+    let found = Near {
+        nearest: NeighbourLists::new(points.len(), partitions.keep),
+        strongest: NeighbourLists::new(points.len(), STRONGEST),
+    };
     let phase = progress.phase(400, parts.iter().map(|part| part.len() as u64).sum());
-    compare_parts(&points, &parts, partitions.nearest, &lists, &phase)?;
+    compare_parts(&points, &parts, partitions.nearest, &found, &phase)?;
     drop(parts);
 
-    let mut near = lists.into_lists();
+    let (mut near, mut strongest) = (found.nearest.into_lists(), found.strongest.into_lists());
     let phase = progress.phase(150, 2 * steps);
-    let mut adjacency = Adjacency::choose(&points, &near, options.degree, &phase)?;
+    let mut adjacency = Adjacency::choose(&points, &near, &strongest, options.degree, &phase)?;
     if options.effort > 0 {
         let layout = options.layout(count, 0);
         let phase = progress.phase(200, 2 * steps);
-        near = refine(&points, &layout, &adjacency, near, options.effort, SEED, &phase)?;
+        refine(
+            &points,
+            &layout,
+            &adjacency,
+            &mut near,
+            &mut strongest,
+            options.effort,
+            SEED,
+            &phase,
+        )?;
         let phase = progress.phase(130, 2 * steps);
-        adjacency = Adjacency::choose(&points, &near, options.degree, &phase)?;
+        adjacency = Adjacency::choose(&points, &near, &strongest, options.degree, &phase)?;
     }
-    drop(near);
-    let entries = choose_entries(&adjacency, SEED);
+    drop((near, strongest));
+    let entries = choose_entries(&points, &adjacency, SEED);
     let layout = options.layout(count, entries.len());
     let phase = progress.phase(50, steps);
     write(rows, &points, &space, &layout, &entries, &adjacency, &phase, out)

@@ -1,10 +1,11 @@
-//! Where walks start: a sample of all rows, and whatever no walk from there would reach.
+//! Where walks start: a sample of all rows, for dot products the longest ones, and whatever no walk from there would reach.
 //!
 //! The entry points are scanned like the neighbours of a node that lies in the centre of all rows.
 
 use super::adjacency::Adjacency;
 use super::layout::MAX_ENTRIES;
 use super::random::Random;
+use super::space::{Nearness, Points};
 
 /// Rows of the sample: enough to start near every query, few enough to scan in about the time of
 /// ten visits.
@@ -14,11 +15,20 @@ const SAMPLE: usize = 512;
 const SAMPLE_PART: usize = 8;
 
 /// Chooses the entry points; every row can be reached from them, up to [`MAX_ENTRIES`].
-pub(crate) fn choose_entries(adjacency: &Adjacency, seed: u64) -> Vec<u32> {
+pub(crate) fn choose_entries(points: &Points, adjacency: &Adjacency, seed: u64) -> Vec<u32> {
     let count = adjacency.len();
     let rows: Vec<u32> = (0..count as u32).collect();
     let sample = SAMPLE.min(count.div_ceil(SAMPLE_PART));
     let mut entries = Random::new(seed).sample(&rows, sample);
+    if points.kind == Nearness::Angle {
+        // The longest rows are answers to more queries than any others.
+        let mut longest = rows.clone();
+        let inverse = |row: &u32| points.inverse_length(*row);
+        longest.sort_by(|a, b| inverse(a).total_cmp(&inverse(b)));
+        longest.retain(|row| inverse(row) > 0.0 && !entries.contains(row));
+        longest.truncate(sample);
+        entries.extend(longest);
+    }
     let mut reached = vec![false; count];
     let mut ahead = Vec::new();
     for &entry in &entries {

@@ -23,13 +23,6 @@ pub enum GraphError {
         supported: u32,
     },
 
-    /// The region does not start where its vectors can be read in place.
-    #[error("the region must start at a multiple of {required} bytes in memory")]
-    Misaligned {
-        /// What its address must be a multiple of.
-        required: usize,
-    },
-
     /// What was asked for cannot be built.
     #[error("{0}")]
     Unbuildable(String),

@@ -1,9 +1,11 @@
 //! The first page of a graph's region.
 
+use kernels::{ElementType, NEIGHBOURS_PER_BLOCK};
+
 use super::error::GraphError;
 use super::layout::{
-    GRAPH_HEADER_BYTES, GRAPH_MAGIC, GRAPH_VERSION, Layout, MAX_BLOCKS, MAX_ENTRIES,
-    MAX_GRAPH_DIMENSION, MAX_GRAPH_ROWS, PAGE_BYTES, VectorType, f32_at, u32_at,
+    CODE_UNIT, GRAPH_HEADER_BYTES, GRAPH_MAGIC, GRAPH_VERSION, Layout, MAX_BLOCKS, MAX_ENTRIES,
+    MAX_GRAPH_DIMENSION, MAX_GRAPH_ROWS, PAGE_BYTES, element_number, f32_at, u32_at,
 };
 use super::space::{SEED_OF_ROTATION, Space};
 use crate::format::{METRIC_COSINE, METRIC_DOT, METRIC_L2};
@@ -39,7 +41,7 @@ impl Header {
             Metric::Dot => METRIC_DOT,
             Metric::L2 => METRIC_L2,
         };
-        let kinds = u32::from_le_bytes([metric, layout.vector_type.number(), 0, 0]);
+        let kinds = u32::from_le_bytes([metric, element_number(layout.element), 0, 0]);
         for number in [
             GRAPH_VERSION,
             kinds,
@@ -85,7 +87,9 @@ impl Header {
             METRIC_L2 => Metric::L2,
             _ => return damaged(12, "there is no such metric"),
         };
-        let Some(vector_type) = VectorType::from_number(page[13]) else {
+        let types = ElementType::ALL;
+        let Some(element) = types.into_iter().find(|&element| element_number(element) == page[13])
+        else {
             return damaged(13, "there is no such type of vectors");
         };
         let count = u32_at(page, 16);
@@ -99,9 +103,11 @@ impl Header {
         {
             return damaged(16, "its sizes are out of range");
         }
-        let layout =
-            Layout::new(metric, vector_type, count, dimension, 32 * blocks, 32 * entry_blocks);
-        if u32_at(page, 24) as usize != layout.coded {
+        let coded = u32_at(page, 24) as usize;
+        let degree = blocks * NEIGHBOURS_PER_BLOCK;
+        let entries = entry_blocks * NEIGHBOURS_PER_BLOCK;
+        let layout = Layout::new(metric, element, count, dimension, degree, coded, entries);
+        if coded == 0 || coded > layout.padded || !coded.is_multiple_of(CODE_UNIT) {
             return damaged(24, "its codes are of another size");
         }
         if layout.region_bytes() > region.len() as u64 {

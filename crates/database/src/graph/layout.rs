@@ -1,6 +1,6 @@
 //! Where things are in a graph's region of a file. `docs/file-format.md` describes the same bytes.
 
-use kernels::{NEIGHBOURS_PER_BLOCK, NeighbourBlock, Rotation, block_code_bytes};
+use kernels::{ElementType, NEIGHBOURS_PER_BLOCK, NeighbourBlock, Rotation, block_code_bytes};
 
 use super::edges::Scales;
 use crate::schema::Metric;
@@ -29,6 +29,9 @@ pub const RECORD_CHECKSUM_OFFSET: usize = 12;
 /// Records start at multiples of this from the first.
 pub const RECORD_ALIGNMENT: usize = 16;
 
+/// Codes have a multiple of so many bits.
+pub const CODE_UNIT: usize = 64;
+
 /// The most rows of a graph: two bits of a row number are used while it is searched.
 pub const MAX_GRAPH_ROWS: u32 = 1 << 30;
 
@@ -41,29 +44,13 @@ pub const MAX_BLOCKS: usize = 8;
 /// The most entry points.
 pub const MAX_ENTRIES: usize = 65_536;
 
-/// How a record keeps the row's own vector.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum VectorType {
-    /// As it was written.
-    F32,
-}
-
-impl VectorType {
-    /// Bytes of a vector.
-    pub fn bytes(self, dimension: usize) -> usize {
-        match self {
-            VectorType::F32 => 4 * dimension,
-        }
-    }
-
-    pub(crate) fn number(self) -> u8 {
-        match self {
-            VectorType::F32 => 1,
-        }
-    }
-
-    pub(crate) fn from_number(number: u8) -> Option<Self> {
-        [VectorType::F32].into_iter().find(|kind| kind.number() == number)
+/// The number on disk of the type in which records keep vectors.
+pub const fn element_number(element: ElementType) -> u8 {
+    match element {
+        ElementType::Float32 => 1,
+        ElementType::Float16 => 2,
+        ElementType::BFloat16 => 3,
+        ElementType::Int8 => 4,
     }
 }
 
@@ -71,7 +58,7 @@ impl VectorType {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Layout {
     pub(crate) metric: Metric,
-    pub(crate) vector_type: VectorType,
+    pub(crate) element: ElementType,
     pub(crate) count: u32,
     pub(crate) dimension: usize,
     /// Elements of a rotated vector.
@@ -85,18 +72,20 @@ pub(crate) struct Layout {
 }
 
 impl Layout {
+    #[allow(clippy::too_many_arguments)]
     pub(crate) fn new(
         metric: Metric,
-        vector_type: VectorType,
+        element: ElementType,
         count: u32,
         dimension: usize,
         degree: usize,
+        coded: usize,
         entries: usize,
     ) -> Self {
         let padded = Rotation::padded(dimension);
         let blocks = degree / NEIGHBOURS_PER_BLOCK;
         let entry_blocks = entries.div_ceil(NEIGHBOURS_PER_BLOCK);
-        Self { metric, vector_type, count, dimension, padded, coded: padded, blocks, entry_blocks }
+        Self { metric, element, count, dimension, padded, coded, blocks, entry_blocks }
     }
 
     pub(crate) fn with_entries(self, entries: usize) -> Self {
@@ -113,7 +102,7 @@ impl Layout {
 
     /// Bytes from one record to the next.
     pub(crate) fn record_bytes(&self) -> usize {
-        (self.vector_offset() + self.vector_type.bytes(self.dimension))
+        (self.vector_offset() + self.element.row_bytes(self.dimension))
             .next_multiple_of(RECORD_ALIGNMENT)
     }
 

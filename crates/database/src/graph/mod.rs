@@ -58,7 +58,7 @@ mod write;
 
 pub use build::{BuildOptions, build};
 pub use error::GraphError;
-pub use layout::VectorType;
+pub use kernels::ElementType;
 pub use open::{Graph, Region};
 pub use query::Query;
 pub use search::{SearchOptions, default_effort};

@@ -2,20 +2,17 @@
 
 use std::ops::Range;
 
-use kernels::{Backend, Rotation, floats_of};
+use kernels::{Backend, ElementType, Rotation};
 
 use super::edges::Scales;
 use super::error::GraphError;
 use super::header::Header;
-use super::layout::{Block, Layout, PAGE_BYTES, RECORD_FIXED_BYTES, VectorType, f32_at};
+use super::layout::{Block, Layout, PAGE_BYTES, RECORD_FIXED_BYTES, f32_at};
 use super::query::Query;
 use super::walk::{Nodes, Start};
 use super::write::{record_is_whole, scales_of};
 use crate::schema::Metric;
 use crate::score::exact_score;
-
-/// Where the vectors of a region must lie in memory to be read in place.
-const ALIGNMENT: usize = 16;
 
 /// The bytes of a graph: in memory, or mapped from a file.
 pub trait Region: Send + Sync {
@@ -59,14 +56,10 @@ impl<R: Region> Graph<R> {
     /// and the entry points, some 100 KB, whatever the size of the graph.
     ///
     /// # Errors
-    /// The bytes are not a graph of a version that this build reads, are too few, or lie where
-    /// numbers cannot be read in place.
+    /// The bytes are not a graph of a version that this build reads, or are too few.
     pub fn open(region: R) -> Result<Self, GraphError> {
         let bytes = region.bytes();
         let header = Header::read(bytes)?;
-        if bytes.as_ptr().align_offset(ALIGNMENT) != 0 {
-            return Err(GraphError::Misaligned { required: ALIGNMENT });
-        }
         let layout = header.layout;
         let section = &bytes[PAGE_BYTES..layout.records_offset()];
         if crc32fast::hash(section) != header.section_checksum {
@@ -91,7 +84,7 @@ impl<R: Region> Graph<R> {
             records_offset: layout.records_offset(),
             record_bytes: layout.record_bytes(),
             vector: layout.vector_offset()
-                ..layout.vector_offset() + layout.vector_type.bytes(layout.dimension),
+                ..layout.vector_offset() + layout.element.row_bytes(layout.dimension),
             block_bytes: layout.block_bytes(),
             header,
             region,
@@ -118,8 +111,8 @@ impl<R: Region> Graph<R> {
     }
 
     /// How records keep vectors.
-    pub fn vector_type(&self) -> VectorType {
-        self.layout().vector_type
+    pub fn element(&self) -> ElementType {
+        self.layout().element
     }
 
     /// Bytes of the region that are the graph's.
@@ -147,28 +140,29 @@ impl<R: Region> Graph<R> {
     #[inline]
     pub fn score(&self, query: &Query<'_>, row: u32) -> f32 {
         let record = self.record(row);
-        let vector = self.vector_in(record);
+        let score = query.scorer.score(&record[self.vector.clone()]);
         let score = match self.header.layout.metric {
-            Metric::Cosine => {
-                self.backend.dot(query.vector, vector) * (f32_at(record, 0) * query.inverse_norm)
-            }
-            Metric::Dot => self.backend.dot(query.vector, vector),
-            Metric::L2 => -self.backend.squared_l2(query.vector, vector),
+            Metric::Cosine => score * (f32_at(record, 0) * query.inverse_norm),
+            Metric::Dot => score,
+            Metric::L2 => -score,
         };
         if score.is_finite() {
             return score;
         }
-        let score = exact_score(query.vector, vector, self.header.layout.metric);
+        let mut vector = vec![0.0; self.dimension()];
+        self.vector(row, &mut vector);
+        let score = exact_score(query.vector, &vector, self.header.layout.metric);
         // Bytes that are damaged may say NaN.
         if score.is_nan() { f32::NEG_INFINITY } else { score }
     }
 
-    /// Copies the vector of a row.
+    /// Copies the vector of a row, as its type keeps it.
     ///
     /// # Panics
     /// There is no such row, or `out` is not of the graph's dimension.
     pub fn vector(&self, row: u32, out: &mut [f32]) {
-        out.copy_from_slice(self.vector_in(self.record(row)));
+        let stored = &self.record(row)[self.vector.clone()];
+        self.backend.decode_row(self.header.layout.element, stored, out);
     }
 
     /// Checks that a row's record is as it was written.
@@ -207,11 +201,6 @@ impl<R: Region> Graph<R> {
     fn record(&self, row: u32) -> &[u8] {
         assert!(row < self.header.layout.count, "there is no row {row}");
         &self.region.bytes()[self.record_range(row)]
-    }
-
-    #[inline]
-    fn vector_in<'a>(&self, record: &'a [u8]) -> &'a [f32] {
-        floats_of(&record[self.vector.clone()]).expect("regions and records are aligned")
     }
 }
 

@@ -11,7 +11,7 @@ use super::error::GraphError;
 use super::neighbour_lists::{Candidate, NeighbourLists};
 use super::progress::Phase;
 use super::random::Random;
-use super::space::Points;
+use super::space::{Nearness, Points};
 
 /// How rows are partitioned.
 #[derive(Clone, Copy, Debug)]
@@ -32,6 +32,9 @@ impl Default for PartitionOptions {
     }
 }
 
+/// Rows with the greatest dot products that are kept of a row, where dot products are searched.
+pub(crate) const STRONGEST: usize = 8;
+
 /// The most leaders of one partition.
 const MOST_LEADERS: usize = 1024;
 
@@ -45,7 +48,7 @@ pub(crate) fn partition(
     seed: u64,
     phase: &Phase<'_>,
 ) -> Result<Vec<Vec<u32>>, GraphError> {
-    let rows: Vec<u32> = (0..points.len() as u32).collect();
+    let rows = (0..points.len() as u32).filter(|&row| points.is_original(row)).collect();
     split(points, rows, options.replicas, options.leaf, seed, phase)
 }
 
@@ -99,28 +102,19 @@ fn assign(
     replicas: usize,
     phase: &Phase<'_>,
 ) -> Result<Vec<u32>, GraphError> {
-    let backend = Backend::active();
-    let packed = pack(points, leaders, backend);
-    let norms = half_norms(points, leaders, backend);
+    let part = Part::new(points, leaders);
     let mut assigned = vec![0u32; rows.len() * replicas];
     assigned
         .par_chunks_mut(ROWS_PER_TASK * replicas)
         .zip(rows.par_chunks(ROWS_PER_TASK))
         .try_for_each(|(assigned, rows)| {
-            let products = products(points, rows, &packed);
-            let mut best: Vec<Candidate> = Vec::with_capacity(replicas + 1);
-            for ((products, assigned), &row) in
-                products.chunks(leaders.len()).zip(assigned.chunks_mut(replicas)).zip(rows)
+            let mut distances = part.products(points, rows);
+            let mut best = Vec::with_capacity(replicas + 1);
+            for ((distances, assigned), &row) in
+                distances.chunks_mut(leaders.len()).zip(assigned.chunks_mut(replicas)).zip(rows)
             {
-                best.clear();
-                for (leader, (product, norm)) in products.iter().zip(&norms).enumerate() {
-                    let lifts = points.lift(row) * points.lift(leaders[leader]);
-                    keep_nearest(
-                        &mut best,
-                        replicas,
-                        Candidate { distance: norm - product - lifts, row: leader as u32 },
-                    );
-                }
+                part.turn_into_distances(points, row, distances);
+                nearest(&mut best, replicas, distances, None);
                 for (to, from) in assigned.iter_mut().zip(&best) {
                     *to = from.row;
                 }
@@ -130,56 +124,132 @@ fn assign(
     Ok(assigned)
 }
 
-/// Compares all rows of every part and merges what each row finds into `lists`.
+/// Near rows of every row, and for angles those with the greatest dot products.
+pub(crate) struct Near {
+    pub(crate) nearest: NeighbourLists,
+    pub(crate) strongest: NeighbourLists,
+}
+
+/// Compares all rows of every part and merges what each row finds into `near`.
 pub(crate) fn compare_parts(
     points: &Points,
     parts: &[Vec<u32>],
-    nearest: usize,
-    lists: &NeighbourLists,
+    most: usize,
+    near: &Near,
     phase: &Phase<'_>,
 ) -> Result<(), GraphError> {
-    parts.par_iter().try_for_each(|part| {
-        let backend = Backend::active();
-        let packed = pack(points, part, backend);
-        let norms = half_norms(points, part, backend);
-        let mut best: Vec<Candidate> = Vec::with_capacity(nearest + 1);
-        for (block, rows) in part.chunks(ROWS_PER_TASK).enumerate() {
-            let products = products(points, rows, &packed);
+    parts.par_iter().try_for_each(|rows_of_part| {
+        let part = Part::new(points, rows_of_part);
+        let mut best = Vec::with_capacity(most + 1);
+        for (block, rows) in rows_of_part.chunks(ROWS_PER_TASK).enumerate() {
+            let mut products = part.products(points, rows);
             for (index, (&row, products)) in
-                rows.iter().zip(products.chunks(part.len())).enumerate()
+                rows.iter().zip(products.chunks_mut(rows_of_part.len())).enumerate()
             {
-                let own = block * ROWS_PER_TASK + index;
-                best.clear();
-                for (other, (product, norm)) in products.iter().zip(&norms).enumerate() {
-                    let distance = norm - product - points.lift(row) * points.lift(part[other]);
-                    if other != own {
-                        keep_nearest(&mut best, nearest, Candidate { distance, row: part[other] });
-                    }
+                let own = Some(block * ROWS_PER_TASK + index);
+                if points.kind == Nearness::Angle {
+                    let weaker: Vec<f32> = products.iter().map(|product| -product).collect();
+                    nearest(&mut best, STRONGEST, &weaker, own);
+                    name_rows(&mut best, rows_of_part);
+                    near.strongest.merge(row, &best);
                 }
-                // Half of a squared distance, less what is the same for all others.
-                for candidate in &mut best {
-                    candidate.distance = (2.0 * (candidate.distance + norms[own])).max(0.0);
-                }
-                lists.merge(row, &best);
+                part.turn_into_distances(points, row, products);
+                nearest(&mut best, most, products, own);
+                name_rows(&mut best, rows_of_part);
+                near.nearest.merge(row, &best);
             }
         }
-        phase.advance(part.len())
+        phase.advance(rows_of_part.len())
     })
 }
 
-#[inline]
-fn keep_nearest(best: &mut Vec<Candidate>, most: usize, candidate: Candidate) {
-    if best.len() == most {
-        if !candidate.before(&best[most - 1]) {
-            return;
+fn name_rows(best: &mut [Candidate], rows: &[u32]) {
+    for candidate in best {
+        candidate.row = rows[candidate.row as usize];
+    }
+}
+
+/// The positions of the `most` least distances, least first, without position `except`.
+fn nearest(best: &mut Vec<Candidate>, most: usize, distances: &[f32], except: Option<usize>) {
+    best.clear();
+    for (position, &distance) in distances.iter().enumerate() {
+        if best.len() == most && distance >= best[most - 1].distance || Some(position) == except {
+            continue;
         }
-        best.pop();
+        if best.len() == most {
+            best.pop();
+        }
+        let at = best.partition_point(|other| other.distance <= distance);
+        best.insert(at, Candidate { distance, row: position as u32 });
     }
-    let mut at = best.len();
-    while at > 0 && candidate.before(&best[at - 1]) {
-        at -= 1;
+}
+
+/// Rows that others are compared with, as the right-hand side of a matrix product.
+struct Part {
+    packed: PackedMatrix,
+    /// Squared lengths, lifts included; 1 for angles.
+    squares: Vec<f32>,
+    lifts: Vec<f32>,
+    /// Inverse lengths for angles, else 1.
+    scales: Vec<f32>,
+}
+
+impl Part {
+    fn new(points: &Points, rows: &[u32]) -> Self {
+        let backend = Backend::active();
+        let values = gather(points, rows);
+        let mut packed = PackedMatrix::new(backend);
+        packed.pack_transposed(MatrixRows::new(&values, rows.len(), points.width, points.width));
+        let of = |measure: &dyn Fn(u32) -> f32| rows.iter().map(|&row| measure(row)).collect();
+        match points.kind {
+            Nearness::Distance => Self {
+                packed,
+                squares: of(&|row| square(points, backend, row)),
+                lifts: of(&|row| points.lift(row)),
+                scales: vec![1.0; rows.len()],
+            },
+            Nearness::Angle => Self {
+                packed,
+                squares: vec![1.0; rows.len()],
+                lifts: vec![0.0; rows.len()],
+                scales: of(&|row| points.inverse_length(row)),
+            },
+        }
     }
-    best.insert(at, candidate);
+
+    /// The products of each of `rows` with each row of the part.
+    fn products(&self, points: &Points, rows: &[u32]) -> Vec<f32> {
+        let values = gather(points, rows);
+        let columns = self.packed.columns();
+        let mut products = vec![0.0f32; rows.len() * columns];
+        matmul(
+            MatrixRows::new(&values, rows.len(), points.width, points.width),
+            &self.packed,
+            None,
+            Activation::Identity,
+            RowsMut::new(&mut products, rows.len(), columns, columns),
+        );
+        products
+    }
+
+    /// Turns a row's products into its distances, those of [`Points::distance`] up to rounding.
+    fn turn_into_distances(&self, points: &Points, row: u32, products: &mut [f32]) {
+        let (own, scale) = match points.kind {
+            Nearness::Distance => (square(points, Backend::active(), row), 1.0),
+            Nearness::Angle => (1.0, points.inverse_length(row)),
+        };
+        let lift = points.lift(row);
+        let columns = self.squares.iter().zip(&self.lifts).zip(&self.scales);
+        for (product, ((square, other_lift), other_scale)) in products.iter_mut().zip(columns) {
+            let dot = *product * scale * other_scale + lift * other_lift;
+            *product = (own + square - 2.0 * dot).max(0.0);
+        }
+    }
+}
+
+fn square(points: &Points, backend: Backend, row: u32) -> f32 {
+    let point = points.get(row);
+    backend.dot(point, point) + points.lift(row) * points.lift(row)
 }
 
 fn gather(points: &Points, rows: &[u32]) -> Vec<f32> {
@@ -188,34 +258,4 @@ fn gather(points: &Points, rows: &[u32]) -> Vec<f32> {
         values.extend_from_slice(points.get(row));
     }
     values
-}
-
-fn pack(points: &Points, rows: &[u32], backend: Backend) -> PackedMatrix {
-    let values = gather(points, rows);
-    let mut packed = PackedMatrix::new(backend);
-    packed.pack_transposed(MatrixRows::new(&values, rows.len(), points.width, points.width));
-    packed
-}
-
-fn half_norms(points: &Points, rows: &[u32], backend: Backend) -> Vec<f32> {
-    rows.iter()
-        .map(|&row| {
-            let point = points.get(row);
-            0.5 * (backend.dot(point, point) + points.lift(row) * points.lift(row))
-        })
-        .collect()
-}
-
-fn products(points: &Points, rows: &[u32], packed: &PackedMatrix) -> Vec<f32> {
-    let values = gather(points, rows);
-    let columns = packed.columns();
-    let mut products = vec![0.0f32; rows.len() * columns];
-    matmul(
-        MatrixRows::new(&values, rows.len(), points.width, points.width),
-        packed,
-        None,
-        Activation::Identity,
-        RowsMut::new(&mut products, rows.len(), columns, columns),
-    );
-    products
 }

@@ -1,6 +1,6 @@
 //! A query, prepared to meet a graph.
 
-use kernels::{Backend, Rotation, ScanTables};
+use kernels::{Backend, Measure, Rotation, RowScorer, ScanTables};
 
 use super::header::Header;
 use crate::schema::Metric;
@@ -8,6 +8,7 @@ use crate::schema::Metric;
 /// A query of one graph.
 pub struct Query<'q> {
     pub(crate) vector: &'q [f32],
+    pub(crate) scorer: RowScorer<'q>,
     pub(crate) tables: ScanTables,
     /// One over the vector's length, 0 for a zero vector.
     pub(crate) inverse_norm: f32,
@@ -50,7 +51,12 @@ impl<'q> Query<'q> {
             Metric::Cosine | Metric::Dot => backend.dot(&scaled, &scaled) + 1.0,
             Metric::L2 => 0.0,
         };
+        let measure = match metric {
+            Metric::Cosine | Metric::Dot => Measure::Dot,
+            Metric::L2 => Measure::SquaredL2,
+        };
+        let scorer = backend.row_scorer(header.layout.element, measure, vector);
         let entry_base = lengths - backend.dot(&point, &point);
-        Self { vector, tables, inverse_norm: inverse_norm as f32, key_scale, entry_base }
+        Self { vector, scorer, tables, inverse_norm: inverse_norm as f32, key_scale, entry_base }
     }
 }

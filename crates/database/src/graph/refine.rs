@@ -9,27 +9,30 @@ use super::entries::choose_entries;
 use super::error::GraphError;
 use super::layout::{Block, Layout, RECORD_FIXED_BYTES};
 use super::neighbour_lists::Candidate;
+use super::partition::STRONGEST;
 use super::progress::Phase;
-use super::space::Points;
+use super::space::{Nearness, Points};
 use super::walk::{Nodes, Scratch, Start, WalkOptions, walk};
 use super::write::{put_scales, scales_of};
 
 /// Rows that one task handles.
 const ROWS_PER_TASK: usize = 64;
 
-/// Walks to every row through the graph so far; gives what was visited, with what was near before.
+/// Walks to every row through the graph so far and adds what was visited to what was near before.
+#[allow(clippy::too_many_arguments)]
 pub(crate) fn refine(
     points: &Points,
     layout: &Layout,
     adjacency: &Adjacency,
-    mut near: Vec<Vec<Candidate>>,
+    near: &mut [Vec<Candidate>],
+    strongest: &mut [Vec<Candidate>],
     effort: usize,
     seed: u64,
     phase: &Phase<'_>,
-) -> Result<Vec<Vec<Candidate>>, GraphError> {
+) -> Result<(), GraphError> {
     let backend = Backend::active();
     let nodes = Encoded::new(points, layout, adjacency, phase)?;
-    let entries = choose_entries(adjacency, seed);
+    let entries = choose_entries(points, adjacency, seed);
     let layout = layout.with_entries(entries.len());
     let mut entry_blocks = vec![0u8; layout.entry_blocks * layout.block_bytes()];
     let centre = vec![0.0; points.width];
@@ -41,18 +44,27 @@ pub(crate) fn refine(
         &mut entry_blocks,
     );
     let options = WalkOptions { effort, most: usize::MAX, ahead: 2 };
-    near.par_chunks_mut(ROWS_PER_TASK).enumerate().try_for_each_init(
+    let tasks = near.par_chunks_mut(ROWS_PER_TASK).zip(strongest.par_chunks_mut(ROWS_PER_TASK));
+    tasks.enumerate().try_for_each_init(
         || (Scratch::default(), ScanTables::default()),
-        |(scratch, tables), (task, near)| {
-            for (index, near) in near.iter_mut().enumerate() {
+        |(scratch, tables), (task, (near, strongest))| {
+            for (index, (near, strongest)) in near.iter_mut().zip(strongest.iter_mut()).enumerate()
+            {
                 let row = (task * ROWS_PER_TASK + index) as u32;
+                if !points.is_original(row) {
+                    continue;
+                }
                 let point = points.get(row);
                 tables.prepare(&point[..layout.coded]);
                 let start = Start {
                     blocks: &entry_blocks,
                     block_bytes: layout.block_bytes(),
                     scales: entry_scales,
-                    base: -backend.dot(point, point),
+                    // What Query::new says, for a row as it lies.
+                    base: match points.kind {
+                        Nearness::Distance => -backend.dot(point, point),
+                        Nearness::Angle => 1.0,
+                    },
                 };
                 walk(
                     &nodes,
@@ -63,19 +75,30 @@ pub(crate) fn refine(
                     scratch,
                     |_| true,
                     |node| {
-                        let distance = points.distance(backend, row, node);
-                        if node != row {
-                            near.push(Candidate { distance, row: node });
+                        let other = points.original(node);
+                        let distance = points.distance(backend, row, other);
+                        if other != row {
+                            near.push(Candidate { distance, row: other });
                         }
-                        -distance
+                        match points.kind {
+                            Nearness::Distance => -distance,
+                            Nearness::Angle => {
+                                let product = backend.dot(point, points.get(other));
+                                if other != row {
+                                    strongest.push(Candidate { distance: -product, row: other });
+                                }
+                                2.0 * product
+                            }
+                        }
                     },
                 );
                 sort_and_deduplicate(near);
+                sort_and_deduplicate(strongest);
+                strongest.truncate(STRONGEST);
             }
             phase.advance(near.len())
         },
-    )?;
-    Ok(near)
+    )
 }
 
 /// The graph so far, as a walk reads it, beside the points.

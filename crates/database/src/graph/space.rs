@@ -7,7 +7,10 @@
 //! dot and cosine, and `|q - x|^2` is a constant less `2 <q, x>` (Y. Bachrach et al., "Speeding up
 //! the Xbox recommender system using a Euclidean transformation for inner-product spaces", 2014).
 
-use kernels::{Backend, Rotation};
+use std::collections::HashMap;
+use std::hash::{DefaultHasher, Hasher};
+
+use kernels::{Backend, Rotation, bytes_of};
 use rayon::prelude::*;
 
 use super::Rows;
@@ -22,7 +25,7 @@ pub(crate) struct Space {
     pub(crate) unit: f32,
     /// Root of the mean squared length of the scaled rows: queries for dot are scaled to it.
     pub(crate) typical: f32,
-    /// Mean of the rotated rows, of the padded dimension.
+    /// Mean of the rotated rows, of the padded dimension; zero for dot.
     pub(crate) centre: Vec<f32>,
 }
 
@@ -46,14 +49,17 @@ impl Space {
         let backend = Backend::active();
         let mut values = vec![0.0f32; count * width];
         let mut norms = vec![0.0f64; count];
+        let mut hashes = vec![0u64; count];
         values
             .par_chunks_mut(width * ROWS_PER_TASK)
             .zip(norms.par_chunks_mut(ROWS_PER_TASK))
+            .zip(hashes.par_chunks_mut(ROWS_PER_TASK))
             .enumerate()
-            .try_for_each(|(task, (values, norms))| {
+            .try_for_each(|(task, ((values, norms), hashes))| {
                 let mut row = vec![0.0f32; dimension];
                 for (index, (value, norm)) in values.chunks_mut(width).zip(norms).enumerate() {
                     rows.copy((task * ROWS_PER_TASK + index) as u32, &mut row);
+                    hashes[index] = hash(&row);
                     *norm = backend.norm_widened(&row);
                     // Scaled before it is rotated, so that no square overflows or vanishes.
                     if *norm > 0.0 {
@@ -95,7 +101,9 @@ impl Space {
                     a
                 },
             );
-        let centre: Vec<f32> = sums.iter().map(|sum| (sum / count.max(1) as f64) as f32).collect();
+        // Angles are taken from zero.
+        let part = if metric == Metric::Dot { 0.0 } else { 1.0 / count.max(1) as f64 };
+        let centre: Vec<f32> = sums.iter().map(|sum| (sum * part) as f32).collect();
         values.par_chunks_mut(width).for_each(|value| {
             value.iter_mut().zip(&centre).for_each(|(x, centre)| *x -= centre);
         });
@@ -107,16 +115,54 @@ impl Space {
                 Metric::L2 => 0.0,
             })
             .collect();
-        let points = Points { width, values, lifts };
+        let inverse_lengths = norms
+            .iter()
+            .map(|&norm| {
+                let length = scaled_norm(norm);
+                if length > 0.0 { 1.0 / length } else { 0.0 }
+            })
+            .collect();
+        let kind = if metric == Metric::Dot { Nearness::Angle } else { Nearness::Distance };
+        let originals = originals(&values, width, &hashes);
+        let points = Points { width, kind, values, lifts, inverse_lengths, originals };
         Ok((Self { unit, typical, centre }, points))
     }
+}
+
+fn hash(row: &[f32]) -> u64 {
+    let mut hasher = DefaultHasher::new();
+    hasher.write(bytes_of(row));
+    hasher.finish()
+}
+
+/// For each row the first one that is equal to it.
+fn originals(values: &[f32], width: usize, hashes: &[u64]) -> Vec<u32> {
+    let value = |row: usize| &values[row * width..][..width];
+    let mut first = HashMap::with_capacity(hashes.len());
+    let original = |(row, &hash): (usize, &u64)| {
+        let other = *first.entry(hash).or_insert(row);
+        (if value(other) == value(row) { other } else { row }) as u32
+    };
+    hashes.iter().enumerate().map(original).collect()
+}
+
+/// What makes two rows near.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Nearness {
+    /// Their distance, lifts included.
+    Distance,
+    /// Their angle: for dot, where short rows are near each other but no query's answer.
+    Angle,
 }
 
 /// Rows as points of a [`Space`].
 pub(crate) struct Points {
     pub(crate) width: usize,
+    pub(crate) kind: Nearness,
     values: Vec<f32>,
     lifts: Vec<f32>,
+    inverse_lengths: Vec<f32>,
+    originals: Vec<u32>,
 }
 
 impl Points {
@@ -132,10 +178,33 @@ impl Points {
         self.lifts[row as usize]
     }
 
-    /// Squared distance of two points, lifts included.
+    /// One over a point's length, for angles; 0 for a zero row.
+    pub(crate) fn inverse_length(&self, row: u32) -> f32 {
+        self.inverse_lengths[row as usize]
+    }
+
+    /// The first row that is equal to `row`. Only originals are compared with others; copies get
+    /// their original's neighbours.
+    pub(crate) fn original(&self, row: u32) -> u32 {
+        self.originals[row as usize]
+    }
+
+    pub(crate) fn is_original(&self, row: u32) -> bool {
+        self.original(row) == row
+    }
+
+    /// How far apart two rows are: a squared distance, of unit vectors for angles.
     #[inline]
     pub(crate) fn distance(&self, backend: Backend, a: u32, b: u32) -> f32 {
-        let lift = self.lift(a) - self.lift(b);
-        backend.squared_l2(self.get(a), self.get(b)) + lift * lift
+        match self.kind {
+            Nearness::Distance => {
+                let lift = self.lift(a) - self.lift(b);
+                backend.squared_l2(self.get(a), self.get(b)) + lift * lift
+            }
+            Nearness::Angle => {
+                let inverse = self.inverse_length(a) * self.inverse_length(b);
+                (2.0 - 2.0 * backend.dot(self.get(a), self.get(b)) * inverse).max(0.0)
+            }
+        }
     }
 }

@@ -2,7 +2,7 @@
 
 use std::io::Write;
 
-use kernels::bytes_of;
+use kernels::{Backend, bytes_of};
 use rayon::prelude::*;
 
 use super::Rows;
@@ -36,13 +36,14 @@ pub(crate) fn write(
     let section = entry_section(points, space, layout, entries);
     out.write_all(&Header::of(space, layout, crc32fast::hash(&section)).to_page())?;
     out.write_all(&section)?;
+    let backend = Backend::active();
     let bytes = layout.record_bytes();
     let mut records =
         vec![0u8; bytes * ROWS_PER_TASK * TASKS.min(points.len().div_ceil(ROWS_PER_TASK))];
     for first in (0..points.len()).step_by(ROWS_PER_TASK * TASKS) {
         let here = (ROWS_PER_TASK * TASKS).min(points.len() - first);
         let records = &mut records[..here * bytes];
-        records.par_chunks_mut(bytes * ROWS_PER_TASK).enumerate().for_each_init(
+        records.par_chunks_mut(bytes * ROWS_PER_TASK).enumerate().try_for_each_init(
             || (EdgeEncoder::new(layout.coded), vec![0.0f32; layout.dimension]),
             |(encoder, vector), (task, records)| {
                 for (index, record) in records.chunks_mut(bytes).enumerate() {
@@ -58,14 +59,18 @@ pub(crate) fn write(
                     );
                     put_scales(edges, scales);
                     rows.copy(row, vector);
+                    let stored = &mut own[..layout.element.row_bytes(layout.dimension)];
+                    backend.encode_row(layout.element, vector, stored).map_err(|error| {
+                        GraphError::Unbuildable(format!("row {row} cannot be stored: {error}"))
+                    })?;
+                    backend.decode_row(layout.element, stored, vector);
                     edges[..4].copy_from_slice(&inverse_norm(vector).to_le_bytes());
-                    let bytes = bytes_of(vector);
-                    own[..bytes.len()].copy_from_slice(bytes);
                     let checksum = record_checksum(record);
                     record[RECORD_CHECKSUM_OFFSET..][..4].copy_from_slice(&checksum.to_le_bytes());
                 }
+                Ok::<_, GraphError>(())
             },
-        );
+        )?;
         out.write_all(records)?;
         phase.advance(here)?;
     }
