@@ -87,11 +87,14 @@ class Encoder:
         cls,
         model: str | PathLike[str] | Encoder | None = None,
         *,
+        precision: Literal["f32", "bf16", "int8", "auto"] | None = None,
         cache: bool = True,
         cache_bytes: int | None = None,
     ) -> Encoder: ...
     @property
     def name(self) -> str: ...
+    @property
+    def precision(self) -> Literal["f32", "bf16", "int8"]: ...
     @property
     def path(self) -> str: ...
     @property

@@ -1,80 +1,61 @@
-//! Multi-head self-attention over the tokens of one text.
+//! Attention over the texts of a pack, each for itself.
 
-use kernels::{Activation, Backend, PackedMatrix, Rows, RowsMut, matmul};
+use kernels::{AttentionWorkspace, Backend, RelativeBias, Rows, RowsMut};
 
-/// Rows of queries handled at a time: their scores against 512 keys are 128 KiB and stay in the
-/// second-level cache, whatever the length of the text.
-const QUERY_BLOCK: usize = 64;
+use crate::activations::Element;
 
 /// The shape of the heads.
 pub(crate) struct Attention {
-    heads: usize,
-    head: usize,
-    hidden: usize,
-    scale: f32,
-}
-
-/// Buffers of one head, reused by the next.
-pub(crate) struct AttentionWorkspace {
-    keys: PackedMatrix,
-    values: PackedMatrix,
-    scores: Vec<f32>,
-}
-
-impl Default for AttentionWorkspace {
-    fn default() -> Self {
-        let packed = || PackedMatrix::new(Backend::active());
-        AttentionWorkspace { keys: packed(), values: packed(), scores: Vec::new() }
-    }
+    pub(crate) heads: usize,
+    pub(crate) hidden: usize,
 }
 
 impl Attention {
-    pub(crate) fn new(heads: usize, hidden: usize) -> Attention {
-        let head = hidden / heads;
-        Attention { heads, head, hidden, scale: 1.0 / (head as f32).sqrt() }
+    /// Fills `context`, `hidden` columns, from `query_key_value`, three times as wide, for texts of
+    /// `lengths` tokens one after the other. `bias` is added to the scores. A text's heads are shared
+    /// out between as many threads as there are workspaces.
+    pub(crate) fn apply<T: Element>(
+        &self,
+        lengths: impl Iterator<Item = usize>,
+        query_key_value: &[T],
+        context: &mut [T],
+        bias: Option<RelativeBias<'_>>,
+        workspaces: &mut [AttentionWorkspace],
+    ) {
+        let (mut x, mut out) = (query_key_value, context);
+        for length in lengths {
+            let (text, x_rest) = x.split_at(length * 3 * self.hidden);
+            let (to, out_rest) = out.split_at_mut(length * self.hidden);
+            let text = Rows::new(text, length, 3 * self.hidden, 3 * self.hidden);
+            let to = RowsMut::new(to, length, self.hidden, self.hidden);
+            self.attend(text, 0, to, bias, workspaces);
+            (x, out) = (x_rest, out_rest);
+        }
     }
 
-    /// `context = softmax(Q K^T / sqrt(head)) V` a head. `query_key_value` has three times `hidden`
-    /// columns, `context` has `hidden`.
-    pub(crate) fn apply(
+    /// The heads from `first` on that `out` has columns for.
+    fn attend<T: Element>(
         &self,
-        query_key_value: &[f32],
-        context: &mut [f32],
-        workspace: &mut AttentionWorkspace,
+        text: Rows<'_, T>,
+        first: usize,
+        out: RowsMut<'_, T>,
+        bias: Option<RelativeBias<'_>>,
+        workspaces: &mut [AttentionWorkspace],
     ) {
-        let Attention { heads, head, hidden, scale } = *self;
-        let stride = 3 * hidden;
-        let tokens = query_key_value.len() / stride;
-        let AttentionWorkspace { keys, values, scores } = workspace;
-        for number in 0..heads {
-            let column = number * head;
-            let part = |which: usize, first: usize, count: usize| {
-                let from = first * stride + which * hidden + column;
-                Rows::new(&query_key_value[from..], count, head, stride)
-            };
-            keys.pack_transposed(part(1, 0, tokens));
-            values.pack(part(2, 0, tokens));
-            let mut first = 0;
-            while first < tokens {
-                let count = QUERY_BLOCK.min(tokens - first);
-                scores.resize(count * tokens, 0.0);
-                matmul(
-                    part(0, first, count),
-                    keys,
-                    None,
-                    Activation::Identity,
-                    RowsMut::new(scores, count, tokens, tokens),
-                );
-                Backend::active().softmax_rows(scores, tokens, scale);
-                matmul(
-                    Rows::new(scores, count, tokens, tokens),
-                    values,
-                    None,
-                    Activation::Identity,
-                    RowsMut::new(&mut context[first * hidden + column..], count, head, hidden),
-                );
-                first += count;
-            }
+        let size = self.hidden / self.heads;
+        let heads = out.columns() / size;
+        let parts = workspaces.len().min(heads);
+        if parts < 2 {
+            let projections = T::projections(text, out);
+            Backend::active().attend(projections, self.heads, first, bias, &mut workspaces[0]);
+            return;
         }
+        let left_heads = heads * (parts / 2) / parts;
+        let (left, right) = out.split_columns(left_heads * size);
+        let (left_workspaces, right_workspaces) = workspaces.split_at_mut(parts / 2);
+        rayon::join(
+            || self.attend(text, first, left, bias, left_workspaces),
+            || self.attend(text, first + left_heads, right, bias, right_workspaces),
+        );
     }
 }

@@ -95,9 +95,9 @@ impl EmbeddingService {
         let Some(cache) = self.cache.clone().filter(|cache| cache.keeps(texts.len(), width)) else {
             return (None, texts);
         };
-        let fingerprint = self.model().fingerprint();
-        let keys: Vec<Key> =
-            texts.iter().map(|text| EmbeddingCache::key(fingerprint, text)).collect();
+        // Another precision gives other bits.
+        let model = format!("{} {:?}", self.model().fingerprint(), self.model().precision());
+        let keys: Vec<Key> = texts.iter().map(|text| EmbeddingCache::key(&model, text)).collect();
         let mut rows = vec![0.0; texts.len() * width];
         let missing = cache.fill(&keys, &mut rows, width);
         let mut wanted = missing.iter().copied().peekable();

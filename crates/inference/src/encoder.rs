@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, PoisonError};
 
-use kernels::Backend;
+use kernels::{Backend, Precision};
 use rayon::prelude::*;
 
 use crate::config::{Config, Pooling};
@@ -13,9 +13,12 @@ use crate::scheduler::Workload;
 use crate::tokenizer::LimitedTokenizer;
 use crate::transformer::{Transformer, Workspace};
 
-/// Tokens that one thread runs through the network at a time. Enough rows to read each packed
+/// Tokens that one thread runs through the network at a time, about. Enough rows to read each packed
 /// weight from memory seldom, few enough that a layer's activations stay close to the core.
-const PACK_TOKENS: usize = 256;
+const PACK_TOKENS: usize = 192;
+
+/// So few tokens are not worth splitting by texts: threads share out each layer's columns instead.
+const SINGLE_PACK_TOKENS: usize = 48;
 
 /// A BERT-class text encoder. Shared between threads as it is; all calls use the ambient rayon
 /// pool.
@@ -35,7 +38,7 @@ impl Encoder {
     /// # Errors
     /// A file is missing, truncated or does not fit the others; the architecture, the pooling or
     /// the activation is not one of ours.
-    pub fn load(folder: &Path) -> Result<Encoder> {
+    pub fn load(folder: &Path, precision: Precision) -> Result<Encoder> {
         let config = Config::read(folder)?;
         let tokenizer_path = folder.join("tokenizer.json");
         let tokenizer = LimitedTokenizer::read(&tokenizer_path, config.max_tokens)?;
@@ -50,10 +53,8 @@ impl Encoder {
             });
         }
         let path = folder.join("model.safetensors");
-        let bytes =
-            std::fs::read(&path).map_err(|source| Error::Read { path: path.clone(), source })?;
-        let fingerprint = fingerprint(&config, folder, &bytes)?;
-        let transformer = Transformer::new(&path, &bytes, config)?;
+        let fingerprint = fingerprint(&config, folder, &path)?;
+        let transformer = Transformer::new(&path, config, precision)?;
         Ok(Encoder {
             folder: folder.to_path_buf(),
             fingerprint,
@@ -73,6 +74,11 @@ impl Encoder {
         self.transformer.config().hidden
     }
 
+    /// In what the network multiplies.
+    pub fn precision(&self) -> Precision {
+        self.transformer.precision()
+    }
+
     /// Longest text in tokens, special ones included; what is longer is cut.
     pub fn max_tokens(&self) -> usize {
         self.transformer.config().max_tokens
@@ -88,7 +94,8 @@ impl Encoder {
         &self.transformer.config().prompts
     }
 
-    /// Names everything that a vector depends on: weights, tokenizer, pooling. 32 hex digits.
+    /// Names what a vector depends on beside the precision: weights, tokenizer, pooling. 32 hex
+    /// digits. Vectors of one model in two precisions are close enough to compare.
     pub fn fingerprint(&self) -> &str {
         &self.fingerprint
     }
@@ -103,7 +110,11 @@ impl Encoder {
         let ids = self.tokenize(texts)?;
         let mut vectors = vec![0.0; texts.len() * self.dimension()];
         let mut packs = self.packs(&ids, &mut vectors);
-        packs.par_iter_mut().for_each(|(ids, vectors)| self.encode_pack(ids, vectors));
+        if let [(ids, vectors)] = packs.as_mut_slice() {
+            self.encode_pack(ids, vectors, rayon::current_num_threads());
+        } else {
+            packs.par_iter_mut().for_each(|(ids, vectors)| self.encode_pack(ids, vectors, 1));
+        }
         Ok(vectors)
     }
 
@@ -126,32 +137,45 @@ impl Encoder {
         self.tokenizer.offsets(text).map_err(|reason| Error::Tokenize { index: 0, reason })
     }
 
-    /// Cuts texts into runs of texts of about [`PACK_TOKENS`] together, each with its rows.
+    /// Cuts texts into runs, each with its rows: about as many tokens in each, at most
+    /// about [`PACK_TOKENS`], and the same number of runs for every thread.
     fn packs<'a>(
         &self,
         mut ids: &'a [Vec<u32>],
         mut vectors: &'a mut [f32],
     ) -> Vec<(&'a [Vec<u32>], &'a mut [f32])> {
-        let mut packs = Vec::new();
+        let threads = rayon::current_num_threads();
+        let mut left: usize = ids.iter().map(Vec::len).sum();
+        let mut wanted = match left {
+            ..=SINGLE_PACK_TOKENS => 1,
+            _ => left.div_ceil(PACK_TOKENS).next_multiple_of(threads),
+        };
+        let mut packs = Vec::with_capacity(wanted);
         while !ids.is_empty() {
+            let share = left.div_ceil(wanted);
+            // A text that crosses the share's end goes where the larger part of it is.
             let mut tokens = 0;
             let fitting = ids.iter().take_while(|text| {
-                tokens += text.len();
-                tokens <= PACK_TOKENS
+                let fits = tokens + text.len() / 2 < share;
+                tokens += if fits { text.len() } else { 0 };
+                fits
             });
             let count = fitting.count().max(1);
             let (pack, rest) = ids.split_at(count);
             let (rows, rows_rest) = vectors.split_at_mut(count * self.dimension());
+            left -= pack.iter().map(Vec::len).sum::<usize>();
+            wanted = (wanted - 1).max(1);
             packs.push((pack, rows));
             (ids, vectors) = (rest, rows_rest);
         }
         packs
     }
 
-    fn encode_pack(&self, ids: &[Vec<u32>], vectors: &mut [f32]) {
+    /// The vectors of some texts, each layer shared out between `parts` threads.
+    fn encode_pack(&self, ids: &[Vec<u32>], vectors: &mut [f32], parts: usize) {
         let lock = || self.workspaces.lock().unwrap_or_else(PoisonError::into_inner);
         let mut workspace = lock().pop().unwrap_or_default();
-        self.transformer.forward(ids, &mut workspace);
+        self.transformer.forward(ids, parts, &mut workspace);
         let dimension = self.dimension();
         let mut states = workspace.states.as_slice();
         for (text, vector) in ids.iter().zip(vectors.chunks_exact_mut(dimension)) {
@@ -228,19 +252,25 @@ impl Workload for Encoder {
     }
 
     fn run(&self, pack: &[Vec<u32>], rows: &mut [f32]) -> std::result::Result<(), String> {
-        self.encode_pack(pack, rows);
+        let tokens: usize = pack.iter().map(Vec::len).sum();
+        // A pack of one text, or of few tokens, is what an idle pool is asked for.
+        let alone = pack.len() == 1 || tokens <= SINGLE_PACK_TOKENS;
+        self.encode_pack(pack, rows, if alone { rayon::current_num_threads() } else { 1 });
         Ok(())
     }
 }
 
 /// Of the weights, the tokenizer and the settings that shape a vector.
-fn fingerprint(config: &Config, folder: &Path, weights: &[u8]) -> Result<String> {
-    let path = folder.join("tokenizer.json");
-    let tokenizer = std::fs::read(&path).map_err(|source| Error::Read { path, source })?;
+fn fingerprint(config: &Config, folder: &Path, weights: &Path) -> Result<String> {
     let mut hasher = blake3::Hasher::new();
-    for part in [weights, &tokenizer, format!("{config:?}").as_bytes()] {
-        hasher.update(&(part.len() as u64).to_le_bytes());
-        hasher.update(part);
+    for path in [weights, &folder.join("tokenizer.json")] {
+        let failed = |source| Error::Read { path: path.to_path_buf(), source };
+        let file = std::fs::File::open(path).map_err(failed)?;
+        hasher.update(&file.metadata().map_err(failed)?.len().to_le_bytes());
+        hasher.update_reader(file).map_err(failed)?;
     }
+    let settings = format!("{config:?}");
+    hasher.update(&(settings.len() as u64).to_le_bytes());
+    hasher.update(settings.as_bytes());
     Ok(hasher.finalize().to_hex()[..32].to_owned())
 }

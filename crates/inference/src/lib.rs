@@ -7,12 +7,14 @@
 //! threads go through an [`EmbeddingService`]: a cache, and a [`scheduler::Scheduler`] that packs
 //! their calls together. This crate knows no storage and no Python.
 
+mod activations;
 mod attention;
 mod cache;
 mod config;
 mod embedding;
 mod encoder;
 mod error;
+mod linear;
 mod prompts;
 pub mod scheduler;
 mod static_encoder;
@@ -25,7 +27,15 @@ pub use cache::{CacheStatistics, EmbeddingCache};
 pub use embedding::{EmbeddingCall, EmbeddingService};
 pub use encoder::Encoder;
 pub use error::{Error, Result};
+pub use kernels::Precision;
 pub use prompts::Prompts;
 pub use static_encoder::StaticEncoder;
 pub use text_model::TextModel;
 pub use tokenizer::{EncodeOptions, OffsetUnit, TokenBatch, Tokenizer, Tokens};
+
+/// The precision that is fastest on this CPU, among those that it has instructions for.
+pub fn fastest_precision() -> Precision {
+    let backend = kernels::Backend::active();
+    let native = |&precision: &Precision| backend.is_native(precision);
+    [Precision::Int8, Precision::Bf16].into_iter().find(native).unwrap_or(Precision::F32)
+}

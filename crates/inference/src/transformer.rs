@@ -2,49 +2,30 @@
 
 use std::path::Path;
 
-use kernels::{Activation, Backend, PackedMatrix, Rows, RowsMut, matmul};
+use kernels::{
+    Activation, AlignedBuffer, AttentionWorkspace, Backend, Bf16, Input, LayerNorm, Output,
+    Precision, QuantizedRows, Rows, RowsMut,
+};
 
-use crate::attention::{Attention, AttentionWorkspace};
+use crate::activations::{Activations, Element};
+use crate::attention::Attention;
 use crate::config::{Config, Family};
-use crate::error::Result;
+use crate::error::{Error, Result};
+use crate::linear::Linear;
 use crate::weights::Weights;
 
-/// A linear layer with its weights packed for the matrix product.
-struct Linear {
-    weights: PackedMatrix,
-    bias: Vec<f32>,
-}
-
-impl Linear {
-    /// `outputs x inputs` weights, as they are stored.
-    fn new(weights: &[f32], bias: Vec<f32>, inputs: usize) -> Linear {
-        let mut packed = PackedMatrix::new(Backend::active());
-        packed.pack_transposed(Rows::new(weights, bias.len(), inputs, inputs));
-        Linear { weights: packed, bias }
-    }
-
-    fn apply(&self, x: &[f32], activation: Activation, out: &mut [f32]) {
-        let (depth, columns) = (self.weights.depth(), self.weights.columns());
-        let count = x.len() / depth;
-        matmul(
-            Rows::new(x, count, depth, depth),
-            &self.weights,
-            Some(&self.bias),
-            activation,
-            RowsMut::new(out, count, columns, columns),
-        );
-    }
-}
-
-struct LayerNorm {
+/// The learnt part of a layer normalisation.
+struct Norm {
     gain: Vec<f32>,
     bias: Vec<f32>,
     epsilon: f32,
 }
 
-impl LayerNorm {
-    fn apply(&self, x: &mut [f32], residual: Option<&[f32]>) {
-        Backend::active().layer_norm_rows(x, residual, &self.gain, &self.bias, self.epsilon);
+impl Norm {
+    /// Normalises every row of x; `narrow` gets the result rounded.
+    fn apply(&self, x: &mut [f32], narrow: Option<&mut [Bf16]>) {
+        let norm = LayerNorm { gain: &self.gain, bias: &self.bias, epsilon: self.epsilon };
+        Backend::active().layer_norm_rows(x, norm, narrow);
     }
 }
 
@@ -52,20 +33,21 @@ struct Layer {
     /// Query, key and value side by side: one product of three times the width.
     query_key_value: Linear,
     attention_output: Linear,
-    attention_norm: LayerNorm,
+    attention_norm: Norm,
     intermediate: Linear,
     output: Linear,
-    output_norm: LayerNorm,
+    output_norm: Norm,
 }
 
 /// The weights of a BERT-class encoder.
 pub(crate) struct Transformer {
     config: Config,
+    precision: Precision,
     /// `vocabulary x hidden`
     words: Vec<f32>,
     /// `positions x hidden`, with the vector of token type 0 added: it is the only type in use.
     positions: Vec<f32>,
-    embedding_norm: LayerNorm,
+    embedding_norm: Norm,
     layers: Vec<Layer>,
     attention: Attention,
 }
@@ -74,12 +56,14 @@ pub(crate) struct Transformer {
 #[derive(Default)]
 pub(crate) struct Workspace {
     /// `tokens x hidden`: what flows from layer to layer, and the result.
-    pub(crate) states: Vec<f32>,
-    update: Vec<f32>,
-    query_key_value: Vec<f32>,
-    context: Vec<f32>,
-    intermediate: Vec<f32>,
-    attention: AttentionWorkspace,
+    pub(crate) states: AlignedBuffer<f32>,
+    /// The states rounded to bf16, in that precision.
+    narrow: AlignedBuffer<Bf16>,
+    /// The input of a linear layer as bytes, in that precision.
+    codes: QuantizedRows,
+    singles: Activations<f32>,
+    halves: Activations<Bf16>,
+    attention: Vec<AttentionWorkspace>,
 }
 
 /// The tensor names of a family; `{}` is the layer's number.
@@ -122,19 +106,31 @@ impl Names {
 }
 
 impl Transformer {
-    /// Takes the weights out of the bytes of a safetensors file at `path` and packs them.
-    pub(crate) fn new(path: &Path, bytes: &[u8], config: Config) -> Result<Transformer> {
+    /// Takes the weights out of a safetensors file and packs them.
+    pub(crate) fn new(path: &Path, config: Config, precision: Precision) -> Result<Transformer> {
         const WORDS: &str = "embeddings.word_embeddings.weight";
-        let weights = Weights::new(path, bytes, WORDS)?;
+        let (group, head) = (precision.per_word(), config.hidden / config.heads);
+        if [config.hidden, config.intermediate].iter().any(|size| !size.is_multiple_of(group))
+            || (precision != Precision::F32 && !head.is_multiple_of(2))
+        {
+            return Err(Error::Unsupported {
+                path: path.to_path_buf(),
+                reason: format!(
+                    "its layers do not come in the groups of {group} that {precision:?} multiplies; \
+                     use f32"
+                ),
+            });
+        }
+        let weights = Weights::open(path, WORDS)?;
         let names = Names::of(config.family);
         let (hidden, intermediate) = (config.hidden, config.intermediate);
 
         let linear = |name: &str, inputs: usize, outputs: usize| -> Result<Linear> {
             let matrix = weights.tensor(&format!("{name}.weight"), &[outputs, inputs])?;
             let bias = weights.tensor(&format!("{name}.bias"), &[outputs])?;
-            Ok(Linear::new(&matrix, bias, inputs))
+            Ok(Linear::new(precision, &matrix, &bias))
         };
-        let norm = |name: &str| -> Result<LayerNorm> {
+        let norm = |name: &str| -> Result<Norm> {
             // Checkpoints converted from TensorFlow call them gamma and beta.
             let either = |new: &str, old: &str| -> Result<Vec<f32>> {
                 let old = format!("{name}.{old}");
@@ -142,7 +138,7 @@ impl Transformer {
                     if weights.rows(&old).is_some() { old } else { format!("{name}.{new}") };
                 weights.tensor(&found, &[hidden])
             };
-            Ok(LayerNorm {
+            Ok(Norm {
                 gain: either("weight", "gamma")?,
                 bias: either("bias", "beta")?,
                 epsilon: config.epsilon,
@@ -171,7 +167,7 @@ impl Transformer {
                 bias.extend(weights.tensor(&format!("{part}.bias"), &[hidden])?);
             }
             layers.push(Layer {
-                query_key_value: Linear::new(&matrix, bias, hidden),
+                query_key_value: Linear::new(precision, &matrix, &bias),
                 attention_output: linear(&name(names.attention_output), hidden, hidden)?,
                 attention_norm: norm(&name(names.attention_norm))?,
                 intermediate: linear(&name(names.intermediate), hidden, intermediate)?,
@@ -180,58 +176,136 @@ impl Transformer {
             });
         }
         let embedding_norm = norm(names.embedding_norm)?;
-        let attention = Attention::new(config.heads, hidden);
-        Ok(Transformer { config, words, positions, embedding_norm, layers, attention })
+        let attention = Attention { heads: config.heads, hidden };
+        Ok(Transformer { config, precision, words, positions, embedding_norm, layers, attention })
     }
 
     pub(crate) fn config(&self) -> &Config {
         &self.config
     }
 
+    pub(crate) fn precision(&self) -> Precision {
+        self.precision
+    }
+
     /// Runs the texts, each within the model's limits, and leaves one row of `hidden` floats a
-    /// token in `workspace.states`, texts one after the other.
-    pub(crate) fn forward<T: AsRef<[u32]>>(&self, texts: &[T], workspace: &mut Workspace) {
-        let (hidden, intermediate) = (self.config.hidden, self.config.intermediate);
+    /// token in `workspace.states`, texts one after the other. Each step is shared out between
+    /// `parts` threads; the result does not depend on how many.
+    pub(crate) fn forward<T: AsRef<[u32]>>(
+        &self,
+        texts: &[T],
+        parts: usize,
+        workspace: &mut Workspace,
+    ) {
         let tokens: usize = texts.iter().map(|text| text.as_ref().len()).sum();
-        let Workspace { states, update, query_key_value, context, intermediate: inner, attention } =
-            workspace;
-        states.clear();
+        workspace.attention.resize_with(parts.max(1), AttentionWorkspace::default);
+        workspace.states.resize(tokens * self.config.hidden);
+        let narrow = if self.precision == Precision::Bf16 { tokens } else { 0 };
+        workspace.narrow.resize(narrow * self.config.hidden);
+        self.embed(texts, workspace.states.as_mut_slice());
+        let lengths = || texts.iter().map(|text| text.as_ref().len());
+        let Workspace { states, narrow, codes, singles, halves, attention } = workspace;
+        let states = States { rows: states.as_mut_slice(), narrow: narrow.as_mut_slice(), codes };
+        match self.precision {
+            Precision::F32 => self.run(lengths, states, singles, attention),
+            Precision::Bf16 | Precision::Int8 => self.run(lengths, states, halves, attention),
+        }
+    }
+
+    fn embed<T: AsRef<[u32]>>(&self, texts: &[T], states: &mut [f32]) {
+        let hidden = self.config.hidden;
+        let mut rows = states.chunks_exact_mut(hidden);
         for text in texts {
-            for (position, &id) in text.as_ref().iter().enumerate() {
+            for ((position, &id), row) in text.as_ref().iter().enumerate().zip(&mut rows) {
                 let word = &self.words[id as usize * hidden..][..hidden];
                 let place = (position + self.config.first_position) * hidden;
                 let position = &self.positions[place..][..hidden];
-                states.extend(word.iter().zip(position).map(|(word, position)| word + position));
+                for ((sum, word), position) in row.iter_mut().zip(word).zip(position) {
+                    *sum = word + position;
+                }
             }
         }
-        self.embedding_norm.apply(states, None);
-        // Every element of these is written before it is read.
-        update.resize(tokens * hidden, 0.0);
-        context.resize(tokens * hidden, 0.0);
-        query_key_value.resize(tokens * 3 * hidden, 0.0);
-        inner.resize(tokens * intermediate, 0.0);
+    }
 
+    fn run<T: Element, Lengths: Iterator<Item = usize>>(
+        &self,
+        lengths: impl Fn() -> Lengths,
+        mut states: States<'_>,
+        between: &mut Activations<T>,
+        attention: &mut [AttentionWorkspace],
+    ) {
+        let (hidden, intermediate) = (self.config.hidden, self.config.intermediate);
+        let (tokens, parts) = (states.rows.len() / hidden, attention.len());
+        between.resize(tokens, hidden, intermediate);
+        let Activations { query_key_value, context, intermediate: inner } = between;
+        let query_key_value = query_key_value.as_mut_slice();
+        let (context, inner) = (context.as_mut_slice(), inner.as_mut_slice());
+        states.normalize(&self.embedding_norm);
         for layer in &self.layers {
-            layer.query_key_value.apply(states, Activation::Identity, query_key_value);
-            let mut first = 0;
-            for text in texts {
-                let length = text.as_ref().len();
-                let rows = first..first + length;
-                self.attention.apply(
-                    &query_key_value[rows.start * 3 * hidden..rows.end * 3 * hidden],
-                    &mut context[rows.start * hidden..rows.end * hidden],
-                    attention,
-                );
-                first += length;
-            }
-            layer.attention_output.apply(context, Activation::Identity, update);
-            layer.attention_norm.apply(update, Some(states));
-            std::mem::swap(states, update);
+            let out = T::output(RowsMut::new(query_key_value, tokens, 3 * hidden, 3 * hidden));
+            let x = states.input(tokens, self.precision);
+            layer.query_key_value.apply(x, Activation::Identity, out, parts);
 
-            layer.intermediate.apply(states, self.config.activation, inner);
-            layer.output.apply(inner, Activation::Identity, update);
-            layer.output_norm.apply(update, Some(states));
-            std::mem::swap(states, update);
+            self.attention.apply(lengths(), query_key_value, context, None, attention);
+
+            let x = Rows::new(context, tokens, hidden, hidden);
+            states.add(x, &layer.attention_output, self.precision, parts);
+            states.normalize(&layer.attention_norm);
+
+            let out = T::output(RowsMut::new(inner, tokens, intermediate, intermediate));
+            let x = states.input(tokens, self.precision);
+            layer.intermediate.apply(x, self.config.activation, out, parts);
+
+            let x = Rows::new(inner, tokens, intermediate, intermediate);
+            states.add(x, &layer.output, self.precision, parts);
+            states.normalize(&layer.output_norm);
         }
+    }
+}
+
+/// The states of a pack's tokens, and what linear layers read of them.
+struct States<'a> {
+    rows: &'a mut [f32],
+    narrow: &'a mut [Bf16],
+    codes: &'a mut QuantizedRows,
+}
+
+impl States<'_> {
+    fn normalize(&mut self, norm: &Norm) {
+        let narrow = (!self.narrow.is_empty()).then_some(&mut *self.narrow);
+        norm.apply(self.rows, narrow);
+    }
+
+    /// The states as the input of a linear layer.
+    fn input(&mut self, tokens: usize, precision: Precision) -> Input<'_> {
+        let columns = self.rows.len() / tokens.max(1);
+        match precision {
+            Precision::F32 => Input::F32(Rows::new(self.rows, tokens, columns, columns)),
+            Precision::Bf16 => Input::Bf16(Rows::new(self.narrow, tokens, columns, columns)),
+            Precision::Int8 => {
+                f32::quantize(Rows::new(self.rows, tokens, columns, columns), self.codes);
+                Input::Int8(self.codes.view())
+            }
+        }
+    }
+
+    /// Adds what a linear layer makes of x: the residual connection.
+    fn add<T: Element>(
+        &mut self,
+        x: Rows<'_, T>,
+        layer: &Linear,
+        precision: Precision,
+        parts: usize,
+    ) {
+        let columns = self.rows.len() / x.count().max(1);
+        let out = Output::AddTo(RowsMut::new(self.rows, x.count(), columns, columns));
+        let input = match precision {
+            Precision::F32 | Precision::Bf16 => T::input(x),
+            Precision::Int8 => {
+                T::quantize(x, self.codes);
+                Input::Int8(self.codes.view())
+            }
+        };
+        layer.apply(input, Activation::Identity, out, parts);
     }
 }

@@ -1,64 +1,95 @@
 //! Tensors of a safetensors file, by name and checked against the shape they must have.
 
+use std::fs::File;
+use std::io::{Read, Seek, SeekFrom};
 use std::path::{Path, PathBuf};
 
-use safetensors::{Dtype, SafeTensors};
+use safetensors::Dtype;
+use safetensors::tensor::Metadata;
 
 use crate::error::{Error, Result};
 
-/// The tensors of one file; names may carry a prefix such as `bert.`, which is found out.
-pub(crate) struct Weights<'a> {
+/// The tensors of one file; names may carry a prefix such as `bert.`, which is found out. A tensor's
+/// numbers are read when they are asked for, so that the file is never in memory as a whole.
+pub(crate) struct Weights {
     path: PathBuf,
-    tensors: SafeTensors<'a>,
+    file: File,
+    /// Where the numbers begin in the file.
+    start: u64,
+    tensors: Metadata,
     prefix: String,
 }
 
-impl<'a> Weights<'a> {
+impl Weights {
     /// Reads the table of tensors. `landmark` is the name, without prefix, of a tensor that every
     /// model of the family has.
-    pub(crate) fn new(path: &Path, bytes: &'a [u8], landmark: &str) -> Result<Weights<'a>> {
+    pub(crate) fn open(path: &Path, landmark: &str) -> Result<Weights> {
+        let failed = |source| Error::Read { path: path.to_path_buf(), source };
         let malformed = |reason: String| Error::Malformed { path: path.to_path_buf(), reason };
-        let tensors = SafeTensors::deserialize(bytes)
-            .map_err(|error| malformed(format!("{error}; was it downloaded whole?")))?;
+        let mut file = File::open(path).map_err(failed)?;
+        let length = file.metadata().map_err(failed)?.len();
+        let whole = "; was it downloaded whole?";
+        let mut stated = [0; 8];
+        file.read_exact(&mut stated)
+            .map_err(|_| malformed(format!("it has {length} bytes{whole}")))?;
+        let stated = u64::from_le_bytes(stated);
+        let mut table = Vec::new();
+        // A length that cannot be right ends with the file here and is refused below.
+        file.by_ref().take(stated).read_to_end(&mut table).map_err(failed)?;
+        let tensors: Metadata = serde_json::from_slice(&table)
+            .map_err(|error| malformed(format!("its table of tensors: {error}{whole}")))?;
+        let start = 8 + table.len() as u64;
+        let expected = start.saturating_add(tensors.data_len() as u64);
+        if length != expected {
+            return Err(malformed(format!("it has {length} bytes, not {expected}{whole}")));
+        }
         let prefix = tensors
-            .names()
-            .into_iter()
+            .tensors()
+            .keys()
             .filter_map(|name| name.strip_suffix(landmark))
             .find(|prefix| prefix.is_empty() || prefix.ends_with('.'))
             .ok_or_else(|| malformed(format!("it has no tensor {landmark}")))?
             .to_owned();
-        Ok(Weights { path: path.to_path_buf(), tensors, prefix })
+        Ok(Weights { path: path.to_path_buf(), file, start, tensors, prefix })
     }
 
     /// A tensor as `f32`, row-major.
     pub(crate) fn tensor(&self, name: &str, shape: &[usize]) -> Result<Vec<f32>> {
         let malformed = |reason: String| Error::Malformed { path: self.path.clone(), reason };
         let name = format!("{}{name}", self.prefix);
-        let view = self
+        let info = self
             .tensors
-            .tensor(&name)
-            .map_err(|_| malformed(format!("it has no tensor {name}")))?;
-        if view.shape() != shape {
+            .info(&name)
+            .ok_or_else(|| malformed(format!("it has no tensor {name}")))?;
+        if info.shape != shape {
             return Err(malformed(format!(
                 "tensor {name} is of shape {:?}, config.json asks for {shape:?}",
-                view.shape()
+                info.shape
             )));
         }
-        let bytes = view.data();
-        match view.dtype() {
-            Dtype::F32 => Ok(elements(bytes, f32::from_le_bytes)),
-            Dtype::F16 => Ok(elements(bytes, |b| f16_to_f32(u16::from_le_bytes(b)))),
+        let bytes = self.read(info.data_offsets)?;
+        match info.dtype {
+            Dtype::F32 => Ok(elements(&bytes, f32::from_le_bytes)),
+            Dtype::F16 => Ok(elements(&bytes, |b| f16_to_f32(u16::from_le_bytes(b)))),
             Dtype::BF16 => {
-                Ok(elements(bytes, |b| f32::from_bits(u32::from(u16::from_le_bytes(b)) << 16)))
+                Ok(elements(&bytes, |b| f32::from_bits(u32::from(u16::from_le_bytes(b)) << 16)))
             }
             other => Err(malformed(format!("tensor {name} is of type {other:?}"))),
         }
     }
 
+    fn read(&self, (from, to): (usize, usize)) -> Result<Vec<u8>> {
+        let mut file = &self.file;
+        let mut bytes = vec![0; to - from];
+        file.seek(SeekFrom::Start(self.start + from as u64))
+            .and_then(|_| file.read_exact(&mut bytes))
+            .map_err(|source| Error::Read { path: self.path.clone(), source })?;
+        Ok(bytes)
+    }
+
     /// The number of rows of a matrix; `None` for a tensor that is not there.
     pub(crate) fn rows(&self, name: &str) -> Option<usize> {
-        let view = self.tensors.tensor(&format!("{}{name}", self.prefix)).ok()?;
-        view.shape().first().copied()
+        self.tensors.info(&format!("{}{name}", self.prefix))?.shape.first().copied()
     }
 }
 

@@ -4,7 +4,7 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use inference::Encoder;
+use inference::{Encoder, Precision};
 use serde::Deserialize;
 use serde_json::{Value, json};
 
@@ -20,7 +20,7 @@ fn folder() -> PathBuf {
 }
 
 fn encoder() -> Encoder {
-    Encoder::load(&folder()).unwrap()
+    Encoder::load(&folder(), Precision::F32).unwrap()
 }
 
 fn golden() -> Vec<Golden> {
@@ -55,7 +55,7 @@ fn edit(folder: &Path, file: &str, key: &str, value: Value) {
 
 #[track_caller]
 fn refusal(folder: &Path) -> String {
-    match Encoder::load(folder) {
+    match Encoder::load(folder, Precision::F32) {
         Ok(_) => panic!("the model loaded"),
         Err(error) => error.to_string(),
     }
@@ -78,18 +78,52 @@ fn ids_and_vectors_are_those_of_the_reference() {
     }
 }
 
+const PRECISIONS: [Precision; 3] = [Precision::F32, Precision::Bf16, Precision::Int8];
+
 #[test]
-fn a_vector_does_not_depend_on_its_neighbours() {
-    let encoder = encoder();
+fn a_vector_does_not_depend_on_its_neighbours_or_on_threads() {
     let golden = golden();
-    let mut texts: Vec<&str> = golden.iter().map(|golden| golden.text.as_str()).collect();
-    // Several packs, and texts at every place in them.
-    for shift in 0..texts.len() {
-        texts.rotate_left(shift);
-        let many: Vec<&str> = texts.iter().copied().cycle().take(60).collect();
-        let vectors = encoder.encode(&many).unwrap();
-        for (text, vector) in many.iter().zip(vectors.chunks_exact(encoder.dimension())) {
-            assert_eq!(encoder.encode(&[*text]).unwrap(), vector, "{text:?}");
+    for precision in PRECISIONS {
+        let encoder = Encoder::load(&folder(), precision).unwrap();
+        let mut texts: Vec<&str> = golden.iter().map(|golden| golden.text.as_str()).collect();
+        let on = |threads: usize, texts: &[&str]| {
+            let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap();
+            pool.install(|| encoder.encode(texts).unwrap())
+        };
+        let alone: std::collections::HashMap<&str, Vec<f32>> =
+            texts.iter().map(|text| (*text, on(1, &[text]))).collect();
+        // Several packs, and texts at every place in them; one text shared out between threads.
+        for shift in 0..texts.len() {
+            texts.rotate_left(shift);
+            let many: Vec<&str> = texts.iter().copied().cycle().take(60).collect();
+            for threads in [1, 2, 3] {
+                let vectors = on(threads, &many);
+                for (text, vector) in many.iter().zip(vectors.chunks_exact(encoder.dimension())) {
+                    assert_eq!(alone[text], vector, "{precision:?} {threads} {text:?}");
+                }
+                assert_eq!(on(threads, &texts[..1]), alone[texts[0]], "{precision:?} {threads}");
+            }
+        }
+    }
+}
+
+#[test]
+fn narrow_precisions_stay_close_to_the_reference() {
+    let golden = golden();
+    let texts: Vec<&str> = golden.iter().map(|golden| golden.text.as_str()).collect();
+    for (precision, least) in [(Precision::Bf16, 0.9995), (Precision::Int8, 0.98)] {
+        let encoder = Encoder::load(&folder(), precision).unwrap();
+        assert_eq!(encoder.precision(), precision);
+        assert_eq!(encoder.fingerprint(), self::encoder().fingerprint());
+        let vectors = encoder.encode(&texts).unwrap();
+        for (golden, vector) in golden.iter().zip(vectors.chunks_exact(encoder.dimension())) {
+            let dot = |a: &[f32], b: &[f32]| -> f64 {
+                a.iter().zip(b).map(|(a, b)| f64::from(*a) * f64::from(*b)).sum()
+            };
+            let lengths = dot(vector, vector) * dot(&golden.vector, &golden.vector);
+            let cosine = dot(vector, &golden.vector) / lengths.sqrt();
+            assert!(cosine >= least, "{precision:?} {:?}: {cosine}", golden.text);
+            assert!(cosine < 1.0 - 1e-9, "{precision:?} changed nothing");
         }
     }
 }
@@ -154,15 +188,18 @@ fn what_is_not_supported_is_refused_by_name() {
 fn settings_that_shape_a_vector_change_the_fingerprint() {
     let original = encoder();
     let copied = copy();
-    assert_eq!(Encoder::load(copied.path()).unwrap().fingerprint(), original.fingerprint());
+    assert_eq!(
+        Encoder::load(copied.path(), Precision::F32).unwrap().fingerprint(),
+        original.fingerprint()
+    );
 
     edit(copied.path(), "sentence_bert_config.json", "max_seq_length", json!(9));
-    let shorter = Encoder::load(copied.path()).unwrap();
+    let shorter = Encoder::load(copied.path(), Precision::F32).unwrap();
     assert_eq!(shorter.max_tokens(), 9);
     assert_ne!(shorter.fingerprint(), original.fingerprint());
 
     let plain = copy();
     fs::remove_file(plain.path().join("modules.json")).unwrap();
-    let not_normalized = Encoder::load(plain.path()).unwrap();
+    let not_normalized = Encoder::load(plain.path(), Precision::F32).unwrap();
     assert_ne!(not_normalized.fingerprint(), original.fingerprint());
 }

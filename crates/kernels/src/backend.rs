@@ -8,6 +8,8 @@ use crate::simd::avx2::Avx2;
 #[cfg(target_arch = "x86_64")]
 use crate::simd::avx512::Avx512;
 #[cfg(target_arch = "x86_64")]
+use crate::simd::avx512_bf16::Avx512Bf16;
+#[cfg(target_arch = "x86_64")]
 use crate::simd::avx512_popcount::Avx512Popcount;
 #[cfg(target_arch = "x86_64")]
 use crate::simd::avx512_vnni::Avx512Vnni;
@@ -36,6 +38,7 @@ pub(crate) enum Kind {
     Avx512 {
         base: Avx512,
         products: Option<Avx512Vnni>,
+        pairs: Option<Avx512Bf16>,
         counts: Option<Avx512Popcount>,
     },
     #[cfg(target_arch = "x86_64")]
@@ -65,12 +68,16 @@ impl Backend {
                 let products = is_x86_feature_detected!("avx512vnni")
                     // SAFETY: the feature was detected in the line above, the base before.
                     .then(|| unsafe { Avx512Vnni::assume() });
+                let pairs = (is_x86_feature_detected!("avx512bf16")
+                    && is_x86_feature_detected!("avx512vl"))
+                // SAFETY: the features were detected in the lines above, the base before.
+                .then(|| unsafe { Avx512Bf16::assume() });
                 let counts = is_x86_feature_detected!("avx512vpopcntdq")
                     // SAFETY: the feature was detected in the line above, the base before.
                     .then(|| unsafe { Avx512Popcount::assume() });
-                found.push(Backend::of(Kind::Avx512 { base, products, counts }));
-                if products.is_some() || counts.is_some() {
-                    let kind = Kind::Avx512 { base, products: None, counts: None };
+                found.push(Backend::of(Kind::Avx512 { base, products, pairs, counts }));
+                if products.is_some() || pairs.is_some() || counts.is_some() {
+                    let kind = Kind::Avx512 { base, products: None, pairs: None, counts: None };
                     found.push(Backend { kind, base_only: true });
                 }
             }

@@ -8,6 +8,7 @@
 mod activation;
 mod aligned;
 mod arithmetic;
+mod attention;
 mod backend;
 mod bits;
 mod byte_rows;
@@ -15,10 +16,12 @@ mod dispatch;
 mod distance;
 mod element;
 mod elementary;
+mod layer_norm;
 mod matmul;
 mod narrow;
 mod neighbour_scan;
 mod quantized;
+mod quantized_rows;
 mod rotation;
 mod row_codec;
 mod row_score;
@@ -27,15 +30,19 @@ mod stored_rows;
 mod top_k;
 
 pub use activation::Activation;
+pub use aligned::{AlignedBuffer, Number};
+pub use attention::{AttentionWorkspace, Projections, RelativeBias};
 pub use backend::{BACKEND_VARIABLE, Backend};
 pub use distance::{Float, Narrow};
 pub use element::ElementType;
-pub use matmul::{PackedMatrix, Rows, RowsMut, matmul};
+pub use layer_norm::LayerNorm;
+pub use matmul::{Input, Output, PackedMatrix, Precision, Rows, RowsMut, matmul};
 pub use narrow::{Bf16, F16};
 pub use neighbour_scan::{
     NEIGHBOURS_PER_BLOCK, NeighbourBlock, ResidualSums, ScanTables, block_code_bytes, bytes_of,
 };
 pub use quantized::{MAXIMUM_DIMENSION, QuantizedQuery, RowFactors, code_stride, quantize_row};
+pub use quantized_rows::{QuantizedRows, QuantizedView};
 pub use rotation::Rotation;
 pub use row_codec::Unstorable;
 pub use row_score::{Measure, RowScorer};

@@ -23,6 +23,8 @@ pub(crate) mod avx2;
 #[cfg(target_arch = "x86_64")]
 pub(crate) mod avx512;
 #[cfg(target_arch = "x86_64")]
+pub(crate) mod avx512_bf16;
+#[cfg(target_arch = "x86_64")]
 pub(crate) mod avx512_popcount;
 #[cfg(target_arch = "x86_64")]
 pub(crate) mod avx512_vnni;
@@ -31,6 +33,7 @@ pub(crate) mod neon;
 #[cfg(target_arch = "aarch64")]
 pub(crate) mod neon_dotprod;
 pub(crate) mod scalar;
+pub(crate) mod words;
 
 /// The operations that kernels are made of.
 ///

@@ -3,10 +3,7 @@
 mod backends;
 
 use backends::backends;
-use kernels::{
-    Activation, Backend, PackedMatrix, QuantizedQuery, Rows, RowsMut, code_stride, matmul,
-    quantize_row,
-};
+use kernels::{Activation, Backend, LayerNorm, QuantizedQuery, code_stride};
 
 const ACTIVATIONS: [Activation; 5] = [
     Activation::Identity,
@@ -68,31 +65,6 @@ fn rows_have_the_same_codes_on_every_backend() {
                 let close = |a: f32, b: f32| (a - b).abs() <= 1e-6 * b + f32::from_bits(2);
                 assert!(close(factors.residual_norm, wanted.residual_norm), "{backend:?}");
                 assert!(close(factors.coded_norm, wanted.coded_norm), "{backend:?}");
-            }
-        }
-    }
-}
-
-#[test]
-fn a_product_takes_no_bias_for_zeros_and_applies_its_activation_once() {
-    for backend in backends() {
-        for (count, depth, columns) in [(1, 5, 3), (13, 40, 64), (7, 300, 45)] {
-            let x = values(count * depth, 0.7);
-            let w = values(columns * depth, 1.3);
-            let mut packed = PackedMatrix::new(backend);
-            packed.pack_transposed(Rows::new(&w, columns, depth, depth));
-            let product = |bias: Option<&[f32]>, activation| {
-                let mut out = vec![f32::NAN; count * columns];
-                let out_rows = RowsMut::new(&mut out, count, columns, columns);
-                matmul(Rows::new(&x, count, depth, depth), &packed, bias, activation, out_rows);
-                out
-            };
-            let plain = product(None, Activation::Identity);
-            assert_eq!(plain, product(Some(&vec![0.0; columns]), Activation::Identity));
-            for activation in ACTIVATIONS {
-                let mut expected = plain.clone();
-                backend.activate(activation, &mut expected);
-                assert_eq!(product(None, activation), expected, "{backend:?} {activation:?}");
             }
         }
     }
@@ -161,30 +133,23 @@ fn activations_pass_nan_on_and_keep_it_in_its_place() {
 
 #[test]
 fn a_nan_spoils_its_own_row_alone() {
-    type Rowwise = fn(Backend, &mut [f32], usize);
-    let kernels: [(&str, Rowwise); 2] = [
-        ("softmax", |backend, x, length| backend.softmax_rows(x, length, 0.5)),
-        ("layer norm", |backend, x, length| {
-            backend.layer_norm_rows(x, None, &vec![1.0; length], &vec![0.0; length], 1e-5);
-        }),
-    ];
     for backend in backends() {
-        for (name, kernel) in kernels {
-            for length in 1..=40 {
-                let clean = values(3 * length, 0.7);
-                let mut expected = clean.clone();
-                kernel(backend, &mut expected, length);
-                for position in 0..length {
-                    let mut x = clean.clone();
-                    x[length + position] = f32::NAN;
-                    kernel(backend, &mut x, length);
-                    let what = format!("{backend:?} {name} {length} {position}");
-                    let (first, rest) = x.split_at(length);
-                    let (spoilt, last) = rest.split_at(length);
-                    assert_eq!(first, &expected[..length], "{what}");
-                    assert_eq!(last, &expected[2 * length..], "{what}");
-                    assert!(spoilt.iter().all(|x| x.is_nan()), "{what}: {spoilt:?}");
-                }
+        for length in 1..=40 {
+            let (gain, bias) = (vec![1.0; length], vec![0.0; length]);
+            let norm = LayerNorm { gain: &gain, bias: &bias, epsilon: 1e-5 };
+            let clean = values(3 * length, 0.7);
+            let mut expected = clean.clone();
+            backend.layer_norm_rows(&mut expected, norm, None);
+            for position in 0..length {
+                let mut x = clean.clone();
+                x[length + position] = f32::NAN;
+                backend.layer_norm_rows(&mut x, norm, None);
+                let what = format!("{backend:?} {length} {position}");
+                let (first, rest) = x.split_at(length);
+                let (spoilt, last) = rest.split_at(length);
+                assert_eq!(first, &expected[..length], "{what}");
+                assert_eq!(last, &expected[2 * length..], "{what}");
+                assert!(spoilt.iter().all(|x| x.is_nan()), "{what}: {spoilt:?}");
             }
         }
     }

@@ -13,7 +13,7 @@ use pipeline::{
 
 fn encoder() -> TextModel {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../tests/fixtures/tiny-bert");
-    TextModel::load(&folder).unwrap()
+    TextModel::load(&folder, inference::Precision::F32).unwrap()
 }
 
 /// Words, punctuation, scripts, and everything that a subword tokenizer treats in its own way.

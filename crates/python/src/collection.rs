@@ -73,7 +73,7 @@ impl Collection {
                 self.inner.name()
             )));
         };
-        let (_, encoder) = SharedEncoder::of(PyString::new(py, &model.name).as_any())?;
+        let (_, encoder) = SharedEncoder::of(PyString::new(py, &model.name).as_any(), None)?;
         if encoder.fingerprint() != model.fingerprint {
             return Err(Kind::Model.error(format!(
                 "collection {:?} was made with another {:?} (fingerprint {}, this one has {}); \

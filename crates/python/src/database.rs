@@ -111,7 +111,7 @@ impl Database {
         metric: Option<&str>,
     ) -> PyResult<Collection> {
         let metric = metric.map(metric_named).transpose()?;
-        let encoder = model.map(SharedEncoder::of).transpose()?;
+        let encoder = model.map(|model| SharedEncoder::of(model, None)).transpose()?;
         if let (Some(dimension), Some((name, encoder))) = (dimension, &encoder)
             && dimension != encoder.dimension()
         {

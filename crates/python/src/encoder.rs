@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use inference::Precision;
 use inference::scheduler::Effort;
 use numpy::{IntoPyArray, PyArray2, PyArrayMethods};
 use pyo3::prelude::*;
@@ -21,7 +22,7 @@ use crate::threads::{self, PerProcess};
 /// Hugging Face hub. A model that is not on this machine is fetched once. BERT, RoBERTa, XLM-RoBERTa
 /// and DistilBERT run, with the pooling, normalisation and prompts of their sentence-transformers
 /// files; anything else raises ModelError (a ValueError) which names it. Encoders of one folder
-/// share their weights, and one encoder may be used from many threads at a time.
+/// and precision share their weights, and one encoder may be used from many threads at a time.
 ///
 /// A folder of static embeddings in model2vec's layout, such as `rac.distill` makes, loads the same
 /// way: a text's vector is the mean of its tokens', tens of thousands of texts a second.
@@ -29,6 +30,12 @@ use crate::threads::{self, PerProcess};
 /// Vectors that were computed lately are kept, by the content of the text and the model's
 /// fingerprint, in a cache of 16 MiB (about 9,900 vectors of 384) that all encoders and collections
 /// share. `cache_bytes` gives this encoder one of its own, `cache=False` none.
+///
+/// `precision` says in what the network multiplies. "f32" (the default) is the reference. "bf16"
+/// rounds weights and activations to bfloat16. "int8" takes bytes, with a scale for each output of a
+/// layer and for each token. "auto" is the fastest one that this CPU has instructions for.
+/// docs/encoder.md states what each costs in quality and where it is fast. In every precision a
+/// text's vector depends on that text alone.
 ///
 /// >>> import rust_ai_core as rac
 /// >>> encoder = rac.Encoder("minilm")
@@ -66,19 +73,36 @@ impl Encoder {
     }
 }
 
+/// The precisions by name; "auto" is the fastest one that this CPU has instructions for.
+fn precision_of(name: &str) -> PyResult<Precision> {
+    match name {
+        "f32" => Ok(Precision::F32),
+        "bf16" => Ok(Precision::Bf16),
+        "int8" => Ok(Precision::Int8),
+        "auto" => Ok(inference::fastest_precision()),
+        other => Err(Kind::Argument
+            .error(format!("precision is \"f32\", \"bf16\", \"int8\" or \"auto\", not {other:?}"))),
+    }
+}
+
 #[pymethods]
 impl Encoder {
     #[new]
-    #[pyo3(signature = (model = None, *, cache = true, cache_bytes = None))]
+    #[pyo3(signature = (model = None, *, precision = None, cache = true, cache_bytes = None))]
     fn new(
         py: Python<'_>,
         model: Option<&Bound<'_, PyAny>>,
+        precision: Option<&str>,
         cache: bool,
         #[pyo3(from_py_with = convert::optional_count)] cache_bytes: Option<usize>,
     ) -> PyResult<Encoder> {
+        let precision = precision.map(precision_of).transpose()?;
         let (name, inner) = match model {
-            Some(model) => SharedEncoder::of(model)?,
-            None => ("minilm".to_owned(), SharedEncoder::named(py, "minilm")?),
+            Some(model) => SharedEncoder::of(model, precision)?,
+            None => {
+                let precision = precision.unwrap_or(Precision::F32);
+                ("minilm".to_owned(), SharedEncoder::named(py, "minilm", precision)?)
+            }
         };
         let inner = match (cache, cache_bytes) {
             (true, None) => inner,
@@ -89,6 +113,12 @@ impl Encoder {
             }
         };
         Ok(Encoder { name, inner })
+    }
+
+    /// In what the network multiplies: "f32", "bf16" or "int8".
+    #[getter]
+    fn precision(&self) -> &'static str {
+        name_of(self.inner.precision())
     }
 
     /// The name, path or id that it was asked for by.
@@ -131,7 +161,8 @@ impl Encoder {
         self.inner.prompts().default_name()
     }
 
-    /// 32 hexadecimal digits that name everything a vector depends on: weights, tokenizer, pooling.
+    /// 32 hexadecimal digits that name what a vector depends on: weights, tokenizer, pooling. The
+    /// same in every precision: a collection filled in one can be searched in another.
     #[getter]
     fn fingerprint(&self) -> &str {
         self.inner.fingerprint()
@@ -264,10 +295,19 @@ impl Encoder {
 
     fn __repr__(&self) -> String {
         format!(
-            "Encoder({:?}, dimension={}, max_tokens={})",
+            "Encoder({:?}, precision={:?}, dimension={}, max_tokens={})",
             self.name,
+            self.precision(),
             self.inner.dimension(),
             self.inner.max_tokens()
         )
+    }
+}
+
+fn name_of(precision: Precision) -> &'static str {
+    match precision {
+        Precision::F32 => "f32",
+        Precision::Bf16 => "bf16",
+        Precision::Int8 => "int8",
     }
 }

@@ -2,11 +2,11 @@
 
 use std::collections::HashMap;
 use std::ops::{ControlFlow, Deref};
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError, Weak};
 
 use inference::scheduler::{Effort, MAX_WAITING_CALLS, Scheduler};
-use inference::{EmbeddingCache, EmbeddingCall, EmbeddingService, TextModel};
+use inference::{EmbeddingCache, EmbeddingCall, EmbeddingService, Precision, TextModel};
 use pyo3::exceptions::PyTypeError;
 use pyo3::prelude::*;
 
@@ -42,8 +42,11 @@ pub(crate) enum Cache {
 
 static COMMON_CACHE: PerProcess<EmbeddingCache> = PerProcess::new();
 
-/// The encoders in use, by folder: opening a model twice does not load it twice.
-static LOADED: Mutex<Option<HashMap<PathBuf, Weak<Loaded>>>> = Mutex::new(None);
+/// The encoders in use: opening a model twice does not load it twice.
+static LOADED: Mutex<Option<HashMap<Key, Weak<Loaded>>>> = Mutex::new(None);
+
+/// What makes an encoder the same: its folder and its precision.
+type Key = (PathBuf, Precision);
 
 impl Deref for SharedEncoder {
     type Target = TextModel;
@@ -54,11 +57,22 @@ impl Deref for SharedEncoder {
 }
 
 impl SharedEncoder {
-    /// The encoder of an argument that is an `Encoder`, a name or a path, and its name.
-    pub(crate) fn of(model: &Bound<'_, PyAny>) -> PyResult<(String, Arc<SharedEncoder>)> {
+    /// The encoder of an argument that is an `Encoder`, a name or a path, and its name. Without
+    /// `precision`, an `Encoder` keeps its own and any other model is run in `f32`.
+    pub(crate) fn of(
+        model: &Bound<'_, PyAny>,
+        precision: Option<Precision>,
+    ) -> PyResult<(String, Arc<SharedEncoder>)> {
         if let Ok(encoder) = model.cast::<Encoder>() {
-            let encoder = encoder.get();
-            return Ok((encoder.name.clone(), encoder.inner.clone()));
+            let Encoder { name, inner } = encoder.get();
+            let precision = precision.unwrap_or(inner.precision());
+            let inner = if precision == inner.precision() {
+                inner.clone()
+            } else {
+                let loaded = load(model.py(), inner.folder().to_path_buf(), precision)?;
+                Arc::new(SharedEncoder { loaded, cache: Cache::Common })
+            };
+            return Ok((name.clone(), inner));
         }
         let name: String =
             model.call_method0("__fspath__").unwrap_or_else(|_| model.clone()).extract().map_err(
@@ -69,13 +83,21 @@ impl SharedEncoder {
                     ))
                 },
             )?;
-        let inner = SharedEncoder::named(model.py(), &name)?;
+        let precision = precision.unwrap_or(Precision::F32);
+        let inner = SharedEncoder::named(model.py(), &name, precision)?;
         Ok((name, inner))
     }
 
     /// The encoder that a name or a path stands for, with the common cache.
-    pub(crate) fn named(py: Python<'_>, name: &str) -> PyResult<Arc<SharedEncoder>> {
-        Ok(Arc::new(SharedEncoder { loaded: load(py, name)?, cache: Cache::Common }))
+    pub(crate) fn named(
+        py: Python<'_>,
+        name: &str,
+        precision: Precision,
+    ) -> PyResult<Arc<SharedEncoder>> {
+        let folder: PathBuf =
+            py.import("rust_ai_core.models")?.call_method1("resolve", (name,))?.extract()?;
+        let loaded = load(py, folder, precision)?;
+        Ok(Arc::new(SharedEncoder { loaded, cache: Cache::Common }))
     }
 
     /// The same model with another cache.
@@ -188,21 +210,21 @@ fn wait(py: Python<'_>, call: &EmbeddingCall, progress: &Reporter<'_>) -> PyResu
     }
 }
 
-fn load(py: Python<'_>, name: &str) -> PyResult<Arc<Loaded>> {
-    let folder: PathBuf =
-        py.import("rust_ai_core.models")?.call_method1("resolve", (name,))?.extract()?;
-    if let Some(encoder) = loaded(&folder) {
+fn load(py: Python<'_>, folder: PathBuf, precision: Precision) -> PyResult<Arc<Loaded>> {
+    let key = (folder, precision);
+    if let Some(encoder) = loaded(&key) {
         return Ok(encoder);
     }
-    let encoder = Arc::new(py.detach(|| TextModel::load(&folder)).or_raise()?);
+    let load = || TextModel::load(&key.0, precision);
+    let encoder = Arc::new(py.detach(load).or_raise()?);
     let loaded = Arc::new(Loaded { encoder, scheduler: PerProcess::new() });
     let mut cache = LOADED.lock().unwrap_or_else(PoisonError::into_inner);
     let cache = cache.get_or_insert_default();
     cache.retain(|_, encoder| encoder.strong_count() > 0);
-    cache.insert(folder, Arc::downgrade(&loaded));
+    cache.insert(key, Arc::downgrade(&loaded));
     Ok(loaded)
 }
 
-fn loaded(folder: &Path) -> Option<Arc<Loaded>> {
-    LOADED.lock().unwrap_or_else(PoisonError::into_inner).as_ref()?.get(folder)?.upgrade()
+fn loaded(key: &Key) -> Option<Arc<Loaded>> {
+    LOADED.lock().unwrap_or_else(PoisonError::into_inner).as_ref()?.get(key)?.upgrade()
 }

@@ -3,6 +3,8 @@
 use core::arch::x86_64::*;
 
 use super::ByteProducts;
+use super::avx512::Avx512;
+use crate::matmul::Format;
 
 /// Proof that the CPU has AVX-512 F, BW and VNNI.
 #[derive(Clone, Copy)]
@@ -59,5 +61,15 @@ impl ByteProducts for Avx512Vnni {
             let high = _mm512_cvtepi32_epi64(_mm512_extracti64x4_epi64::<1>(x));
             _mm512_reduce_add_epi64(_mm512_add_epi64(low, high))
         }}
+    }
+}
+
+impl Format<Avx512> for Avx512Vnni {
+    const INTEGER: bool = true;
+
+    intrinsics! {
+        add_products(_simd: Avx512, x: __m512i, w: __m512i, sum: __m512i) -> __m512i {
+            _mm512_dpbusd_epi32(sum, x, w)
+        }
     }
 }

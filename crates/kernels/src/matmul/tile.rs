@@ -1,0 +1,102 @@
+//! The innermost loop: a few rows times one panel, with all sums in registers.
+
+use super::format::Format;
+use crate::simd::words::Words;
+
+/// Words of the widest panel of any backend.
+pub(crate) const MOST_WIDTH: usize = 32;
+/// Rows of the tallest tile of any backend.
+pub(crate) const MOST_ROWS: usize = 12;
+
+/// The sums of a tile: row after row of a panel's width, bits of `f32` or integers.
+#[repr(C, align(64))]
+pub(crate) struct Sums(pub(crate) [i32; MOST_ROWS * MOST_WIDTH]);
+
+impl Sums {
+    pub(crate) fn new() -> Sums {
+        Sums([0; MOST_ROWS * MOST_WIDTH])
+    }
+}
+
+/// How many rows to take next of `left`: as even as they come, since a low tile waits for its own
+/// sums.
+#[inline(always)]
+pub(crate) fn tile_rows<S: Words>(left: usize) -> usize {
+    left.div_ceil(left.div_ceil(S::TILE_ROWS))
+}
+
+/// Multiplies `rows` rows of x with a panel: `depth` lines of two vectors.
+///
+/// # Safety
+/// `x + row * stride + 4 * depth` bytes are readable for each of the 1 to `TILE_ROWS` rows, and
+/// `depth * 2 * F32_LANES` words from `panel` on.
+#[inline(always)]
+pub(crate) unsafe fn multiply_tile<S: Words, F: Format<S>>(
+    simd: S,
+    format: F,
+    rows: usize,
+    x: *const u8,
+    stride: usize,
+    panel: *const i32,
+    depth: usize,
+    sums: &mut Sums,
+) {
+    macro_rules! with_constant_rows {
+        ($($count:literal)*) => {
+            match rows {
+                // SAFETY: as this function's.
+                $($count => if $count <= S::TILE_ROWS {
+                    unsafe { multiply_rows::<S, F, $count>(simd, format, x, stride, panel, depth, sums) }
+                },)*
+                _ => unreachable!("no backend has taller tiles"),
+            }
+        };
+    }
+    with_constant_rows!(1 2 3 4 5 6 7 8 9 10 11 12);
+}
+
+/// # Safety
+/// As [`multiply_tile`].
+#[inline(always)]
+unsafe fn multiply_rows<S: Words, F: Format<S>, const ROWS: usize>(
+    simd: S,
+    format: F,
+    x: *const u8,
+    stride: usize,
+    panel: *const i32,
+    depth: usize,
+    sums: &mut Sums,
+) {
+    let lanes = S::F32_LANES;
+    let zero = simd.splat(0);
+    let mut totals = [[zero; 2]; ROWS];
+    let mut line = panel;
+    let mut word = 0;
+    while word < depth {
+        // SAFETY: word < depth, so this function's conditions cover the line and the rows' words.
+        unsafe {
+            let left = simd.load(line);
+            let right = simd.load(line.add(lanes));
+            let mut row = 0;
+            while row < ROWS {
+                let at = x.add(row * stride + 4 * word).cast::<i32>();
+                let factor = simd.splat(at.read_unaligned());
+                totals[row][0] = format.add_products(simd, factor, left, totals[row][0]);
+                totals[row][1] = format.add_products(simd, factor, right, totals[row][1]);
+                row += 1;
+            }
+            line = line.add(2 * lanes);
+        }
+        word += 1;
+    }
+    let to = sums.0.as_mut_ptr();
+    let mut row = 0;
+    while row < ROWS {
+        // SAFETY: a tile has at most MOST_ROWS rows of at most MOST_WIDTH words.
+        unsafe {
+            simd.store(to.add(row * 2 * lanes), totals[row][0]);
+            simd.store(to.add(row * 2 * lanes + lanes), totals[row][1]);
+        }
+        row += 1;
+    }
+}
