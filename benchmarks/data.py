@@ -2,7 +2,9 @@
 
 import gzip
 import json
+from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
 
 import numpy as np
@@ -71,6 +73,25 @@ def short_texts(count: int) -> tuple[list[str], str]:
     with gzip.open(path, "rt", encoding="utf-8") as lines:
         texts = [json.loads(line)["text"] for line, _ in zip(lines, range(count), strict=False)]
     return texts, "descriptions of Debian packages"
+
+
+def short_text_batches(count: int, batch: int) -> Iterator[list[str]]:
+    """As many short texts, so many at a time: they are never in memory together.
+
+    Where the real ones run out they begin again.
+    """
+    path = SHARED / "data" / "debian-packages" / "records.jsonl.gz"
+    made = None if path.exists() else _made_texts(batch, sentences=1)
+    while count > 0:
+        if made is not None:
+            yield made[:count]
+            count -= batch
+            continue
+        with gzip.open(path, "rt", encoding="utf-8") as lines:
+            texts = (json.loads(line)["text"] for line in lines)
+            while count > 0 and (some := list(islice(texts, min(batch, count)))):
+                yield some
+                count -= len(some)
 
 
 def long_texts(count: int) -> tuple[list[str], str]:

@@ -1,6 +1,7 @@
 """The text encoder against ONNX Runtime and sentence-transformers, on the same texts."""
 
 import importlib.util
+import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
@@ -8,13 +9,21 @@ from typing import Any
 import numpy as np
 
 import rust_ai_core as rac
-from benchmarks.data import long_texts, short_texts
+from benchmarks.data import long_texts, short_text_batches, short_texts
 from benchmarks.encoder_peers import ONNX_FOLDER, Encodes, FloatArray, OnnxEncoder, TorchEncoder
 from benchmarks.measure import Timings, interleave
-from benchmarks.processes import in_fresh_process, in_mib, peak_resident_bytes, resident_bytes
+from benchmarks.processes import (
+    MIB,
+    in_fresh_process,
+    in_mib,
+    peak_resident_bytes,
+    resident_bytes,
+)
 from benchmarks.results import Goal, Outcome, Table
 
-OURS = "rust_ai_core"
+OURS = "rust_ai_core f32"
+OURS_BF16 = "rust_ai_core bf16"
+OURS_INT8 = "rust_ai_core int8"
 ORT = "onnxruntime f32"
 ORT_SORTED = "onnxruntime f32, sorted by length"
 ORT_INT8 = "onnxruntime int8, sorted by length"
@@ -24,7 +33,8 @@ TORCH = "sentence-transformers"
 def run(definition: Mapping[str, Any]) -> Outcome:
     """Measure every case of the definition."""
     ours = rac.Encoder(cache=False)
-    makers, notes = _makers(Path(ours.path), definition)
+    folder = Path(ours.path)
+    makers, notes = _makers(folder, definition)
     contenders = {name: make() for name, make in makers.items()}
     tables, goals, rounds = [], [], {}
     for case in definition["cases"]:
@@ -34,9 +44,15 @@ def run(definition: Mapping[str, Any]) -> Outcome:
         vectors = {contender: peer.encode(texts) for contender, peer in contenders.items()}
         lengths = [len(tokens) for tokens in ours.tokenize(texts)]
         tables.append(_table(f"{name}: {len(texts)} {origin}", lengths, vectors, timings))
-        goals += _goals(name, vectors, timings, definition)
+        goals += _goals(name, case, vectors, timings, definition)
         rounds[name] = timings.seconds
-    tables.append(_memory(list(makers), Path(ours.path), definition))
+    table, scaling_goals = _scaling(folder, definition)
+    tables.append(table)
+    goals += scaling_goals
+    tables.append(_memory(list(makers), folder, definition))
+    table, stream_goals = _streaming(folder, definition)
+    tables.append(table)
+    goals += stream_goals
     return Outcome(tables, goals, notes, rounds)
 
 
@@ -45,7 +61,11 @@ def _makers(
 ) -> tuple[dict[str, Callable[[], Encodes]], list[str]]:
     """How to load each contender from the model's folder, and which ones cannot run here."""
     size = {"batch": definition["batch"], "max_tokens": definition["max_tokens"]}
-    makers: dict[str, Callable[[], Encodes]] = {OURS: rac.Encoder}
+    makers: dict[str, Callable[[], Encodes]] = {
+        OURS: lambda: rac.Encoder(cache=False),
+        OURS_BF16: lambda: rac.Encoder(precision="bf16", cache=False),
+        OURS_INT8: lambda: rac.Encoder(precision="int8", cache=False),
+    }
     notes = []
 
     def onnx(file: str, by_length: bool) -> Callable[[], Encodes]:
@@ -101,42 +121,106 @@ def _table(
         "texts/s",
         "tokens/s",
         "ms a text",
-        "rust_ai_core's speed over it",
+        "f32's speed over it",
+        "bf16's",
+        "int8's",
         "mean cosine to f32",
         "least cosine to f32",
     )
     rows = []
     for contender, found in vectors.items():
         seconds = timings.median(contender)
-        ratio = str(timings.speedup(OURS, over=contender))
+        ratios = [
+            str(timings.speedup(ours, over=contender)) for ours in (OURS, OURS_BF16, OURS_INT8)
+        ]
         cosines = _cosines(found, reference)
         speeds = texts / seconds, tokens / seconds, seconds / texts * 1e3
         accuracy = f"{cosines.mean():.7f}", f"{cosines.min():.7f}"
-        rows.append((contender, *speeds, ratio, *accuracy))
+        rows.append((contender, *speeds, *ratios, *accuracy))
     return Table(f"{title}, {tokens / texts:.0f} tokens each", columns, rows)
 
 
 def _goals(
     name: str,
+    case: Mapping[str, Any],
     vectors: Mapping[str, FloatArray],
     timings: Timings,
     definition: Mapping[str, Any],
 ) -> list[Goal]:
-    if ORT not in vectors:
-        return []
-    ratios = {peer: timings.speedup(OURS, over=peer) for peer in (ORT, ORT_SORTED)}
-    peer, ratio = min(ratios.items(), key=lambda item: item[1].median)
-    least = float(_cosines(vectors[OURS], vectors[ORT]).min())
-    faster = definition["goal_faster_than_onnxruntime"]
-    return [
-        Goal(f"{name}: times faster than {peer}", faster, ratio.median, str(ratio)),
-        Goal(
-            f"{name}: least cosine to {ORT}",
-            definition["goal_least_cosine"],
-            least,
-            f"{least:.7f}",
-        ),
-    ]
+    """What the case asks of speed, and what every precision is held to in quality."""
+    goals = []
+    for wanted in case["goals"]:
+        ours, peers = f"rust_ai_core {wanted['precision']}", wanted["over"]
+        ratios = {
+            peer: timings.speedup(ours, over=peer) for peer in timings.seconds if peer in peers
+        }
+        if ratios:
+            peer, ratio = min(ratios.items(), key=lambda item: item[1].median)
+            what = f"{name}: times {wanted['precision']} is as fast as {peer}"
+            goals.append(Goal(what, wanted["times"], ratio.median, str(ratio)))
+    reference = vectors.get(ORT, vectors[OURS])
+    for precision, least in definition["goal_least_cosine"].items():
+        seen = float(_cosines(vectors[f"rust_ai_core {precision}"], reference).min())
+        goals.append(Goal(f"{name}: least cosine of {precision}", least, seen, f"{seen:.7f}"))
+    return goals
+
+
+def _scaling(folder: Path, definition: Mapping[str, Any]) -> tuple[Table, list[Goal]]:
+    """Seconds for the same texts on one thread and on all, in processes of their own."""
+    names, threads = (OURS, OURS_BF16, OURS_INT8), definition["threads"]
+    seconds: dict[str, dict[int, list[float]]] = {name: {1: [], threads: []} for name in names}
+    for _ in range(definition["scaling_rounds"]):
+        for name in names:
+            for count in (1, threads):
+                environment = {"RAC_NUM_THREADS": str(count)}
+                taken = in_fresh_process(
+                    seconds_of, name, folder, definition, environment=environment
+                )
+                seconds[name][count].append(taken)
+    rows: list[tuple[str | float, ...]] = []
+    goals = []
+    for name in names:
+        one, all_of_them = min(seconds[name][1]), min(seconds[name][threads])
+        rows.append((name, one, all_of_them, one / all_of_them))
+        what = f"{name}: speed of {threads} threads over one"
+        goals.append(Goal(what, definition["goal_scaling"], one / all_of_them))
+    columns = ("contender", "s on 1 thread", f"s on {threads}", "ratio of the best rounds")
+    return Table("One thread and several, short texts", columns, rows), goals
+
+
+def seconds_of(contender: str, folder: Path, definition: Mapping[str, Any]) -> float:
+    """The best of some encodings of the short texts, in this process."""
+    peer = _makers(folder, definition)[0][contender]()
+    texts = short_texts(definition["scaling_texts"])[0]
+    peer.encode(texts)
+    best = float("inf")
+    for _ in range(definition["scaling_rounds"]):
+        start = time.perf_counter()
+        peer.encode(texts)
+        best = min(best, time.perf_counter() - start)
+    return best
+
+
+def _streaming(folder: Path, definition: Mapping[str, Any]) -> tuple[Table, list[Goal]]:
+    """Peak memory of embedding many texts whose vectors are not kept."""
+    rows: list[tuple[str | float, ...]] = []
+    goals = []
+    for precision, most in definition["goal_most_mib"].items():
+        name = f"rust_ai_core {precision}"
+        peak = in_fresh_process(peak_of_stream, name, folder, definition) / MIB
+        rows.append((name, peak))
+        what = f"{name}: part of {most} MiB that was left at the peak"
+        goals.append(Goal(what, 0.0, 1 - peak / most, f"{peak:.0f} MiB"))
+    title = f"Peak memory of embedding {definition['stream_texts']:,} texts"
+    return Table(title, ("contender", "MiB at most"), rows), goals
+
+
+def peak_of_stream(contender: str, folder: Path, definition: Mapping[str, Any]) -> int:
+    """The most memory that this process took to embed many texts, call after call."""
+    peer = _makers(folder, definition)[0][contender]()
+    for texts in short_text_batches(definition["stream_texts"], definition["stream_batch"]):
+        peer.encode(texts)
+    return peak_resident_bytes()
 
 
 def _cosines(a: FloatArray, b: FloatArray) -> Any:
