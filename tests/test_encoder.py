@@ -437,3 +437,41 @@ assert np.array_equal(encoder.encode(texts), expected)
     arguments = [str(tiny_model), str(tmp_path / "db.rac")]
     command = [sys.executable, "-W", "ignore", "-c", program, *arguments]
     subprocess.run(command, check=True, timeout=60)
+
+
+# -- precisions ------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(("precision", "least"), [("bf16", 0.9995), ("int8", 0.98)])
+def test_narrow_precisions_stay_close_to_f32(precision: Any, least: float, minilm: Any) -> None:
+    narrow = rac.Encoder(precision=precision)
+    assert narrow.precision == precision
+    assert f"precision='{precision}'" in repr(narrow) or f'precision="{precision}"' in repr(narrow)
+    assert narrow.fingerprint == minilm.fingerprint
+    found = cosines(narrow.encode(VARIED), minilm.encode(VARIED))
+    assert found.min() >= least
+    # It is not the reference itself, from a cache that does not tell precisions apart.
+    assert found.min() < 1 - 1e-6
+
+
+@pytest.mark.parametrize("precision", ["f32", "bf16", "int8"])
+def test_no_precision_lets_a_vector_depend_on_its_neighbours(precision: Any) -> None:
+    encoder = rac.Encoder(precision=precision, cache=False)
+    together = encoder.encode(VARIED)
+    backwards = encoder.encode(VARIED[::-1])[::-1]
+    alone = np.vstack([encoder.encode([text]) for text in VARIED])
+    np.testing.assert_array_equal(together, backwards)
+    np.testing.assert_array_equal(together, alone)
+
+
+def test_auto_is_one_of_the_precisions_and_others_are_refused() -> None:
+    assert rac.Encoder(precision="auto").precision in ("f32", "bf16", "int8")
+    assert rac.Encoder().precision == "f32"
+    with pytest.raises(ValueError, match="bf16"):
+        rac.Encoder(precision="f16")  # type: ignore[arg-type]
+
+
+def test_an_encoder_in_another_precision_is_the_same_model(minilm: Any) -> None:
+    narrow = rac.Encoder(minilm, precision="int8")
+    assert (narrow.name, narrow.path) == (minilm.name, minilm.path)
+    assert rac.Encoder(narrow).precision == "int8"

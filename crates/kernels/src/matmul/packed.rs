@@ -70,6 +70,9 @@ impl PackedMatrix {
 
     fn pack_column(&mut self, column: usize, weights: &[f32]) {
         let width = self.width;
+        if self.words == 0 {
+            return;
+        }
         let start = column / width * width * self.words + column % width;
         let lines = self.panels.as_mut_slice()[start..].iter_mut().step_by(width);
         match self.precision {
