@@ -10,7 +10,7 @@ impl Linear {
     pub(crate) fn new(precision: Precision, weights: &[f32], bias: &[f32]) -> Linear {
         let (outputs, inputs) = (bias.len(), weights.len() / bias.len().max(1));
         let weights = Rows::new(weights, outputs, inputs, inputs);
-        Linear(PackedMatrix::new(Backend::active(), precision, weights, bias))
+        Linear(PackedMatrix::new(Backend::active(), precision, weights, Some(bias)))
     }
 
     /// `out = activation(x * w + bias)`, its columns shared out between `parts` threads.

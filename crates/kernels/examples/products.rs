@@ -64,7 +64,7 @@ fn measure(
     let x = values(tokens * inputs);
     let w = values(outputs * inputs);
     let w = Rows::new(&w, outputs, inputs, inputs);
-    let w = PackedMatrix::new(backend, precision, w, &values(outputs));
+    let w = PackedMatrix::new(backend, precision, w, Some(&values(outputs)));
     let narrow: Vec<_> = x.iter().map(|&x| kernels::Bf16::from_f32(x)).collect();
     let mut codes = QuantizedRows::default();
     backend.quantize_rows(Rows::new(&x, tokens, inputs, inputs), &mut codes);

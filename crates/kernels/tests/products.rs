@@ -104,7 +104,7 @@ fn products_agree_and_rows_do_not_depend_on_each_other() {
                     backend,
                     precision,
                     Rows::new(&w, columns, depth, depth),
-                    &bias,
+                    Some(&bias),
                 );
                 let input = left.input(precision, count);
                 let stride = columns + 2;
@@ -144,7 +144,7 @@ fn a_product_is_added_rounded_or_taken_in_parts() {
                 let (x, w) = (values(count * depth, 0.7), values(columns * depth, 1.3));
                 let left = Left::new(backend, precision, &x, count, depth);
                 let w = Rows::new(&w, columns, depth, depth);
-                let packed = PackedMatrix::new(backend, precision, w, &values(columns, 2.9));
+                let packed = PackedMatrix::new(backend, precision, w, Some(&values(columns, 2.9)));
                 let input = left.input(precision, count);
                 let plain = stored(input, &packed, Activation::Identity, count, columns);
 
@@ -192,7 +192,8 @@ fn products_of_bytes_are_the_same_on_every_backend() {
         let product = |backend: Backend| {
             let left = Left::new(backend, Precision::Int8, &x, count, depth);
             let w = Rows::new(&w, columns, depth, depth);
-            let packed = PackedMatrix::new(backend, Precision::Int8, w, &values(columns, 2.9));
+            let packed =
+                PackedMatrix::new(backend, Precision::Int8, w, Some(&values(columns, 2.9)));
             let input = left.input(Precision::Int8, count);
             stored(input, &packed, Activation::Identity, count, columns)
         };
@@ -215,7 +216,7 @@ fn products_of_extreme_bytes_do_not_overflow() {
             let w = vec![sign; depth];
             let left = Left::new(backend, Precision::Int8, &x, 1, depth);
             let w = Rows::new(&w, 1, depth, depth);
-            let packed = PackedMatrix::new(backend, Precision::Int8, w, &[0.0]);
+            let packed = PackedMatrix::new(backend, Precision::Int8, w, None);
             let input = left.input(Precision::Int8, 1);
             let found = stored(input, &packed, Activation::Identity, 1, 1)[0];
             assert!((found - sign * (depth - 1) as f32).abs() < 0.5, "{backend:?} {found}");
@@ -268,7 +269,7 @@ fn a_nan_comes_out_of_a_product_in_its_own_row_alone() {
                     let mut x = values(count * depth, 0.7);
                     let w = vec![0.5; columns * depth];
                     let w = Rows::new(&w, columns, depth, depth);
-                    let packed = PackedMatrix::new(backend, precision, w, &vec![0.0; columns]);
+                    let packed = PackedMatrix::new(backend, precision, w, None);
                     let clean = Left::new(backend, precision, &x, count, depth);
                     let input = clean.input(precision, count);
                     let clean = stored(input, &packed, Activation::Identity, count, columns);

@@ -1,6 +1,6 @@
 //! The scores of every row of one matrix against every row of another.
 
-use kernels::{Activation, Backend, PackedMatrix, RowsMut, matmul};
+use kernels::{Activation, Backend, Input, Output, PackedMatrix, Precision, RowsMut, matmul};
 use numpy::{Element, IntoPyArray, PyArrayMethods};
 use pyo3::exceptions::PyMemoryError;
 use pyo3::prelude::*;
@@ -132,18 +132,18 @@ fn products<'py>(
             values.par_chunks(width).map(|row| backend.norm(row)).collect()
         };
         threads::run(py, || {
-            let mut packed = PackedMatrix::new(backend);
             for first in (0..b.count).step_by(PACKED_ROWS) {
                 let count = PACKED_ROWS.min(b.count - first);
                 let block = &rows[first * width..][..count * width];
-                packed.pack_transposed(kernels::Rows::new(block, count, width, width));
+                let block = kernels::Rows::new(block, count, width, width);
+                let packed = PackedMatrix::new(backend, Precision::F32, block, None);
                 let tasks = scores.par_chunks_mut(TASK_ROWS * b.count);
                 tasks.zip(queries.par_chunks(TASK_ROWS * width)).for_each(|(scores, queries)| {
                     let count = queries.len() / width;
-                    let queries = kernels::Rows::new(queries, count, width, width);
+                    let queries = Input::F32(kernels::Rows::new(queries, count, width, width));
                     let columns = packed.columns();
                     let out = RowsMut::new(&mut scores[first..], count, columns, b.count);
-                    matmul(queries, &packed, None, Activation::Identity, out);
+                    matmul(queries, &packed, 0, Activation::Identity, Output::F32(out));
                 });
             }
             if score == Score::Cosine {

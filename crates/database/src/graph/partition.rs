@@ -4,7 +4,10 @@
 //! enough to compare all of its rows with each other in one matrix product (as in "PiPNN", arXiv
 //! 2602.21247). Neighbours that one part separates meet in another: each row is in several.
 
-use kernels::{Activation, Backend, PackedMatrix, Rows as MatrixRows, RowsMut, matmul};
+use kernels::{
+    Activation, Backend, Input, Output, PackedMatrix, Precision, Rows as MatrixRows, RowsMut,
+    matmul,
+};
 use rayon::prelude::*;
 
 use super::error::GraphError;
@@ -198,8 +201,8 @@ impl Part {
     fn new(points: &Points, rows: &[u32]) -> Self {
         let backend = Backend::active();
         let values = gather(points, rows);
-        let mut packed = PackedMatrix::new(backend);
-        packed.pack_transposed(MatrixRows::new(&values, rows.len(), points.width, points.width));
+        let values = MatrixRows::new(&values, rows.len(), points.width, points.width);
+        let packed = PackedMatrix::new(backend, Precision::F32, values, None);
         let of = |measure: &dyn Fn(u32) -> f32| rows.iter().map(|&row| measure(row)).collect();
         match points.kind {
             Nearness::Distance => Self {
@@ -223,11 +226,11 @@ impl Part {
         let columns = self.packed.columns();
         let mut products = vec![0.0f32; rows.len() * columns];
         matmul(
-            MatrixRows::new(&values, rows.len(), points.width, points.width),
+            Input::F32(MatrixRows::new(&values, rows.len(), points.width, points.width)),
             &self.packed,
-            None,
+            0,
             Activation::Identity,
-            RowsMut::new(&mut products, rows.len(), columns, columns),
+            Output::F32(RowsMut::new(&mut products, rows.len(), columns, columns)),
         );
         products
     }

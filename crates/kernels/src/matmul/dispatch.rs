@@ -19,6 +19,7 @@ pub(crate) trait WordKernel {
 }
 
 /// Functions that run a word kernel with the features of one instruction set.
+#[cfg(any(target_arch = "x86_64", target_arch = "aarch64"))]
 macro_rules! run_words {
     ($($name:ident: $simd:ty, $format:ty, $features:literal, $architecture:literal;)*) => {$(
         #[cfg(target_arch = $architecture)]
@@ -29,6 +30,7 @@ macro_rules! run_words {
     )*};
 }
 
+#[cfg(any(target_arch = "x86_64", target_arch = "aarch64"))]
 run_words! {
     singles_avx512: Avx512, Singles, "avx512f,avx512bw,avx2,fma", "x86_64";
     pairs_avx512: Avx512, Pairs, "avx512f,avx512bw,avx2,fma", "x86_64";
@@ -65,36 +67,40 @@ impl Backend {
         precision: Precision,
         kernel: K,
     ) -> K::Output {
+        #[cfg(any(target_arch = "x86_64", target_arch = "aarch64"))]
+        macro_rules! run {
+            ($function:ident, $simd:expr, $format:expr) => {
+                // SAFETY: a value of an instruction set's type, or of an extension's, proves the
+                // features that the function enables.
+                unsafe { $function($simd, $format, kernel) }
+            };
+        }
         use Precision::{Bf16, F32, Int8};
-        // SAFETY, in every arm: a value of an instruction set's or an extension's type proves the
-        // features that the function enables.
         match (self.kind, precision) {
             #[cfg(target_arch = "x86_64")]
-            (Kind::Avx512 { base: simd, .. }, F32) => unsafe {
-                singles_avx512(simd, Singles, kernel)
+            (Kind::Avx512 { base, .. }, F32) => run!(singles_avx512, base, Singles),
+            #[cfg(target_arch = "x86_64")]
+            (Kind::Avx512 { base, pairs, .. }, Bf16) => match pairs {
+                Some(native) => run!(native_pairs_avx512, base, native),
+                None => run!(pairs_avx512, base, Pairs),
             },
             #[cfg(target_arch = "x86_64")]
-            (Kind::Avx512 { base: simd, pairs, .. }, Bf16) => match pairs {
-                Some(native) => unsafe { native_pairs_avx512(simd, native, kernel) },
-                None => unsafe { pairs_avx512(simd, Pairs, kernel) },
+            (Kind::Avx512 { base, products, .. }, Int8) => match products {
+                Some(native) => run!(native_quads_avx512, base, native),
+                None => run!(quads_avx512, base, Quads),
             },
             #[cfg(target_arch = "x86_64")]
-            (Kind::Avx512 { base: simd, products, .. }, Int8) => match products {
-                Some(native) => unsafe { native_quads_avx512(simd, native, kernel) },
-                None => unsafe { quads_avx512(simd, Quads, kernel) },
-            },
+            (Kind::Avx2(simd), F32) => run!(singles_avx2, simd, Singles),
             #[cfg(target_arch = "x86_64")]
-            (Kind::Avx2(simd), F32) => unsafe { singles_avx2(simd, Singles, kernel) },
+            (Kind::Avx2(simd), Bf16) => run!(pairs_avx2, simd, Pairs),
             #[cfg(target_arch = "x86_64")]
-            (Kind::Avx2(simd), Bf16) => unsafe { pairs_avx2(simd, Pairs, kernel) },
-            #[cfg(target_arch = "x86_64")]
-            (Kind::Avx2(simd), Int8) => unsafe { quads_avx2(simd, Quads, kernel) },
+            (Kind::Avx2(simd), Int8) => run!(quads_avx2, simd, Quads),
             #[cfg(target_arch = "aarch64")]
-            (Kind::Neon { base: simd, .. }, F32) => unsafe { singles_neon(simd, Singles, kernel) },
+            (Kind::Neon { base, .. }, F32) => run!(singles_neon, base, Singles),
             #[cfg(target_arch = "aarch64")]
-            (Kind::Neon { base: simd, .. }, Bf16) => unsafe { pairs_neon(simd, Pairs, kernel) },
+            (Kind::Neon { base, .. }, Bf16) => run!(pairs_neon, base, Pairs),
             #[cfg(target_arch = "aarch64")]
-            (Kind::Neon { base: simd, .. }, Int8) => unsafe { quads_neon(simd, Quads, kernel) },
+            (Kind::Neon { base, .. }, Int8) => run!(quads_neon, base, Quads),
             (Kind::Scalar(simd), F32) => kernel.run(simd, Singles),
             (Kind::Scalar(simd), Bf16) => kernel.run(simd, Pairs),
             (Kind::Scalar(simd), Int8) => kernel.run(simd, Quads),

@@ -58,6 +58,7 @@ pub(crate) struct RowScales<'a> {
 
 /// Finishes `rows` rows of a tile, which are rows of the result from `first_row` on, columns from
 /// `first_column` on.
+#[expect(clippy::too_many_arguments, reason = "inlined into a loop; there is no struct of them")]
 #[inline(always)]
 pub(crate) fn finish_tile<S: Words, F: Format<S>>(
     simd: S,

@@ -12,7 +12,7 @@ use crate::simd::Simd;
 /// The largest magnitude of a weight's code.
 const LARGEST_CODE: f32 = 127.0;
 
-/// A linear layer's weights and bias.
+/// A linear layer's weights and bias, or any rows to multiply others with.
 ///
 /// The columns of the product are cut into panels of two vectors' width. A panel holds, word after
 /// word of the depth, a line with that word of each of its columns, so that the innermost loop
@@ -34,13 +34,13 @@ pub struct PackedMatrix {
 
 impl PackedMatrix {
     /// Packs weights as linear layers store them, outputs x inputs, and a value of `bias` for each
-    /// output.
+    /// output; no bias means zeros.
     ///
     /// # Panics
     /// The bias is not of the weights' outputs, or the inputs do not fill whole words: two in
     /// [`Precision::Bf16`], four in [`Precision::Int8`].
-    pub fn new(backend: Backend, precision: Precision, w: Rows<'_>, bias: &[f32]) -> Self {
-        assert_eq!(bias.len(), w.count, "bias must have a value an output");
+    pub fn new(backend: Backend, precision: Precision, w: Rows<'_>, bias: Option<&[f32]>) -> Self {
+        assert!(bias.is_none_or(|bias| bias.len() == w.count), "bias must have a value an output");
         let per_word = precision.per_word();
         assert!(w.columns.is_multiple_of(per_word), "inputs must come in groups of {per_word}");
         let width = backend.dispatch(PanelWidth);
@@ -57,7 +57,9 @@ impl PackedMatrix {
             scales: AlignedBuffer::default(),
             code_sums: AlignedBuffer::default(),
         };
-        packed.bias.as_mut_slice()[..bias.len()].copy_from_slice(bias);
+        if let Some(bias) = bias {
+            packed.bias.as_mut_slice()[..bias.len()].copy_from_slice(bias);
+        }
         if precision == Precision::Int8 {
             packed.scales = zeros(padded);
             packed.code_sums = zeros(padded);

@@ -30,6 +30,7 @@ pub(crate) fn tile_rows<S: Words>(left: usize) -> usize {
 /// # Safety
 /// `x + row * stride + 4 * depth` bytes are readable for each of the 1 to `TILE_ROWS` rows, and
 /// `depth * 2 * F32_LANES` words from `panel` on.
+#[expect(clippy::too_many_arguments, reason = "inlined into a loop; there is no struct of them")]
 #[inline(always)]
 pub(crate) unsafe fn multiply_tile<S: Words, F: Format<S>>(
     simd: S,
@@ -44,8 +45,8 @@ pub(crate) unsafe fn multiply_tile<S: Words, F: Format<S>>(
     macro_rules! with_constant_rows {
         ($($count:literal)*) => {
             match rows {
-                // SAFETY: as this function's.
                 $($count => if $count <= S::TILE_ROWS {
+                    // SAFETY: as this function's.
                     unsafe { multiply_rows::<S, F, $count>(simd, format, x, stride, panel, depth, sums) }
                 },)*
                 _ => unreachable!("no backend has taller tiles"),
