@@ -114,7 +114,7 @@ impl StaticEncoder {
         if dimension == 0 {
             return Err(malformed("its embeddings have no columns".into()));
         }
-        let file = Weights::new(&path, bytes, "embeddings")?;
+        let file = Weights::open(&path, "embeddings")?;
         let rows = file.tensor("embeddings", &[count, dimension])?;
         let tokens = tokenizer.id_bound();
         let row_of_token = match tensors.tensor("mapping") {

@@ -2,6 +2,7 @@
 
 use std::path::Path;
 
+use kernels::Precision;
 use rayon::prelude::*;
 
 use crate::encoder::Encoder;
@@ -35,12 +36,26 @@ impl TextModel {
     /// Loads a model folder; `config.json` says what kind it is.
     ///
     /// # Errors
-    /// A file is missing, truncated or does not fit the others; the architecture is not one of ours.
-    pub fn load(folder: &Path) -> Result<TextModel> {
-        if StaticEncoder::is_one(folder)? {
-            StaticEncoder::load(folder).map(TextModel::Static)
-        } else {
-            Encoder::load(folder).map(TextModel::Transformer)
+    /// A file is missing, truncated or does not fit the others; the architecture is not one of ours,
+    /// or cannot be run in `precision`.
+    pub fn load(folder: &Path, precision: Precision) -> Result<TextModel> {
+        if !StaticEncoder::is_one(folder)? {
+            return Encoder::load(folder, precision).map(TextModel::Transformer);
+        }
+        if precision != Precision::F32 {
+            return Err(Error::Unsupported {
+                path: folder.to_path_buf(),
+                reason: "static embeddings multiply nothing: their precision is f32".into(),
+            });
+        }
+        StaticEncoder::load(folder).map(TextModel::Static)
+    }
+
+    /// In what the network multiplies.
+    pub fn precision(&self) -> Precision {
+        match self {
+            TextModel::Transformer(model) => model.precision(),
+            TextModel::Static(_) => Precision::F32,
         }
     }
 

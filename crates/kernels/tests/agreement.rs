@@ -3,7 +3,7 @@
 mod backends;
 
 use backends::backends;
-use kernels::{Activation, Backend, LayerNorm, QuantizedQuery, code_stride};
+use kernels::{Activation, Backend, LayerNorm, QuantizedQuery, code_stride, quantize_row};
 
 const ACTIVATIONS: [Activation; 5] = [
     Activation::Identity,
