@@ -716,10 +716,10 @@ def test_collections_are_made_listed_and_dropped(database: rac.Database) -> None
 
 
 def test_stats_add_up(points: rac.Collection, database: rac.Database) -> None:
-    points.upsert(range(100), np.ones((100, 2)), texts=["text"] * 100)
-    points.delete(range(50))
+    points.upsert(range(5000), np.ones((5000, 2)), texts=["text"] * 5000)
+    points.delete(range(4000))
     stats = points.stats()
-    assert stats["records"] == 50
+    assert stats["records"] == 1000
     on_disk = sum(p.stat().st_size for p in Path(database.path).rglob("*") if p.is_file())
     assert stats["file_bytes"] <= database.stats()["file_bytes"] <= on_disk
     assert stats["live_bytes"] > 0 < stats["dead_bytes"]
@@ -729,7 +729,7 @@ def test_stats_add_up(points: rac.Collection, database: rac.Database) -> None:
     after = points.stats()
     assert after["dead_bytes"] <= FRAMES
     assert after["file_bytes"] < stats["file_bytes"]
-    assert len(points) == 50
+    assert len(points) == 1000
 
 
 @pytest.mark.parametrize(

@@ -14,6 +14,7 @@ __all__ = [
     "Document",
     "Encoder",
     "Hit",
+    "Index",
     "IngestProgress",
     "IngestReport",
     "Record",
@@ -185,7 +186,12 @@ def parse_text(text: str, *, format: str = "text") -> Document: ...
 
 # -- database --------------------------------------------------------------------------------------
 
-def open(path: str | PathLike[str], *, durability: _Durability = "sync") -> Database: ...
+def open(
+    path: str | PathLike[str],
+    *,
+    durability: _Durability = "sync",
+    memory_limit: int | None = None,
+) -> Database: ...
 def verify(path: str | PathLike[str]) -> VerifyReport: ...
 
 @final
@@ -203,6 +209,8 @@ class Database:
         dimension: int | None = None,
         model: str | PathLike[str] | Encoder | None = None,
         metric: _Metric | None = None,
+        dtype: Literal["float32", "float16", "bfloat16", "int8"] | npt.DTypeLike | None = None,
+        index: Index | bool | None = None,
     ) -> Collection: ...
     def collections(self) -> list[str]: ...
     def drop(self, name: str) -> None: ...
@@ -213,6 +221,27 @@ class Database:
     def __exit__(self, *exc: object) -> None: ...
 
 @final
+class Index:
+    def __new__(
+        cls,
+        *,
+        minimum_rows: int = 4096,
+        degree: int | None = None,
+        build_effort: int | None = None,
+        search_effort: int | None = None,
+    ) -> Index: ...
+    @property
+    def minimum_rows(self) -> int: ...
+    @property
+    def degree(self) -> int | None: ...
+    @property
+    def build_effort(self) -> int | None: ...
+    @property
+    def search_effort(self) -> int | None: ...
+    def __eq__(self, other: object, /) -> bool: ...
+    def __hash__(self) -> int: ...
+
+@final
 class Collection:
     @property
     def name(self) -> str: ...
@@ -220,6 +249,8 @@ class Collection:
     def dimension(self) -> int: ...
     @property
     def metric(self) -> str: ...
+    @property
+    def dtype(self) -> str: ...
     @property
     def model(self) -> str | None: ...
     @property
@@ -241,7 +272,14 @@ class Collection:
         where: _Filter | None = None,
     ) -> int: ...
     def search(
-        self, query: str | _Vector, *, limit: int = 10, where: _Filter | None = None
+        self,
+        query: str | _Vector,
+        *,
+        limit: int = 10,
+        where: _Filter | None = None,
+        effort: int | None = None,
+        exact: bool = False,
+        within: float | None = None,
     ) -> list[Hit]: ...
     def search_batch(
         self,
@@ -249,7 +287,20 @@ class Collection:
         *,
         limit: int = 10,
         where: _Filter | None = None,
+        effort: int | None = None,
+        exact: bool = False,
+        within: float | None = None,
     ) -> tuple[npt.NDArray[np.object_], _FloatArray]: ...
+    def recall(
+        self,
+        *,
+        sample: int = 200,
+        queries: Sequence[str] | _Vectors | None = None,
+        limit: int = 10,
+        effort: int | None = None,
+        where: _Filter | None = None,
+        progress: bool | Callable[[int, int], object] | None = None,
+    ) -> float: ...
     def count(self, where: _Filter | None = None) -> int: ...
     def sources(self) -> list[str]: ...
     def ingest(
@@ -268,7 +319,14 @@ class Collection:
         prune: bool = False,
         progress: bool | Callable[[IngestProgress], object] | None = None,
     ) -> IngestReport: ...
-    def compact(self) -> None: ...
+    def compact(
+        self, *, progress: bool | Callable[[int, int], object] | None = None
+    ) -> None: ...
+    def optimize(
+        self, *, progress: bool | Callable[[int, int], object] | None = None
+    ) -> None: ...
+    @property
+    def index(self) -> Index: ...
     def flush(self) -> None: ...
     def stats(self) -> dict[str, Any]: ...
     def __len__(self) -> int: ...

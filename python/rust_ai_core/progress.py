@@ -60,3 +60,15 @@ def ingest_bar() -> Iterator[Callable[[IngestProgress], None]]:
             )
 
         yield update
+
+
+@contextmanager
+def steps_bar() -> Iterator[Callable[[int, int], None]]:
+    """Give a callable for `(steps done, steps in all)`."""
+    with _bar() as bar:
+        task = bar.add_task("index", total=None)
+
+        def update(done: int, total: int) -> None:
+            bar.update(task, completed=done, total=total)
+
+        yield update

@@ -1,20 +1,23 @@
 //! The handle to one collection.
 
 use std::collections::{HashMap, HashSet};
+use std::ops::ControlFlow;
 use std::sync::Arc;
 
-use rayon::prelude::*;
+use roaring::RoaringBitmap;
 
 use crate::database::Shared;
 use crate::error::{Error, Result};
 use crate::filter::Filter;
+use crate::index_options::IndexOptions;
+use crate::prepared::PreparedSearch;
 use crate::record::{Batch, Document, Hit, Id, Record, ScoredId, Transaction, Written};
 use crate::schema::Schema;
-use crate::score::{Query, visible};
-use crate::search::{Ranking, SearchOptions, search};
-use crate::state::{Snapshot, State};
+use crate::search::{Plan, SearchOptions};
+use crate::snapshot::Snapshot;
+use crate::state::{Address, State};
 use crate::store::Store;
-use crate::validate::{validate_queries, validate_query};
+use crate::upkeep::Progress;
 
 /// A collection of records. Clones are cheap and all speak to the same collection, from any
 /// thread. A read sees the collection as it was at one moment, and neither waits for a write's
@@ -29,12 +32,22 @@ pub struct Collection {
     _database: Arc<Shared>,
 }
 
-/// Where a [`Collection::scan`] goes on.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Cursor(u32);
+/// Where a [`Collection::scan`] goes on: in the collection as it was when the scan began.
+#[derive(Clone)]
+pub struct Cursor {
+    scan: Arc<Scan>,
+    next: Address,
+}
+
+/// A scan: the collection as it was, and its rows that match.
+struct Scan {
+    snapshot: Snapshot,
+    /// Of each part.
+    rows: Vec<RoaringBitmap>,
+}
 
 /// A part of all records.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone)]
 pub struct Page {
     /// At most as many records as were asked for.
     pub records: Vec<Record>,
@@ -47,17 +60,22 @@ pub struct Page {
 pub struct CollectionStats {
     /// Live records.
     pub records: usize,
+    /// Live records that a graph finds; the others are compared one by one.
+    pub indexed_records: usize,
     /// Entries of the document registry.
     pub documents: usize,
-    /// Bytes of the log.
+    /// Segments, which hold what is no longer in memory.
+    pub segments: usize,
+    /// Bytes of all logs and segments.
     pub file_bytes: u64,
-    /// Bytes of the log that hold live records and documents.
+    /// Of these, bytes of live records.
     pub live_bytes: u64,
-    /// Bytes of the log that a compaction would free.
+    /// Of these, bytes that a compaction would free, a share of each segment's.
     pub dead_bytes: u64,
-    /// How often the log was rewritten, plus one.
+    /// The number of the log that takes the writes.
     pub generation: u64,
-    /// An estimate of the memory in use.
+    /// An estimate of the memory in use. Segments are mapped files, which the operating system
+    /// keeps in memory as it sees fit, and they are not counted.
     pub memory_bytes: u64,
 }
 
@@ -87,9 +105,11 @@ impl Collection {
     }
 
     /// How many records match.
+    ///
+    /// # Errors
+    /// `Corrupt` where a segment is damaged.
     pub fn count(&self, filter: &Filter) -> Result<usize> {
-        let snapshot = self.snapshot()?;
-        Ok(snapshot.records.par_iter().filter(|record| filter.matches(record)).count())
+        self.snapshot()?.count(filter)
     }
 
     /// Applies a transaction, all of it or nothing. Returns when it is as durable as the database
@@ -117,7 +137,13 @@ impl Collection {
     /// As [`Collection::write`].
     pub fn delete(&self, ids: &[Id]) -> Result<usize> {
         let written = self.store.write_decided(|state| {
-            deletion(state, ids.iter().filter(|id| state.slot(id).is_some()).cloned().collect())
+            let mut known = Vec::new();
+            for id in ids {
+                if state.contains(id)? {
+                    known.push(id.clone());
+                }
+            }
+            deletion(state, known)
         })?;
         Ok(written.deleted)
     }
@@ -128,10 +154,9 @@ impl Collection {
     /// As [`Collection::write`].
     pub fn delete_where(&self, filter: &Filter) -> Result<usize> {
         let written = self.store.write_decided(|state| {
-            let snapshot = state.snapshot();
-            let records = snapshot.records.iter_from(0);
-            let matching = records.filter(|(_, record)| filter.matches(record));
-            deletion(state, matching.map(|(_, record)| record.id.clone()).collect())
+            let scan = Scan::new(state.snapshot(), Some(filter))?;
+            let ids = scan.addresses(Address::default()).map(|address| scan.snapshot.id(address));
+            deletion(state, ids.filter_map(Result::transpose).collect::<Result<_>>()?)
         })?;
         Ok(written.deleted)
     }
@@ -139,35 +164,46 @@ impl Collection {
     /// The records with these ids, in the order of the ids; `None` for one that is not there.
     ///
     /// # Errors
-    /// `Corrupt` or `Io` where a text cannot be read back from disk.
+    /// `Corrupt` or `Io` where a record cannot be read back from disk.
     pub fn get(&self, ids: &[Id]) -> Result<Vec<Option<Record>>> {
-        let (snapshot, slots) = {
+        let (snapshot, addresses) = {
             let state = self.store.state()?;
-            let slots: Vec<Option<u32>> = ids.iter().map(|id| state.slot(id)).collect();
-            (state.snapshot(), slots)
+            let addresses: Vec<Option<Address>> =
+                ids.iter().map(|id| state.address(id)).collect::<Result<_>>()?;
+            (state.snapshot(), addresses)
         };
-        slots.into_iter().map(|slot| slot.map_or(Ok(None), |slot| snapshot.record(slot))).collect()
+        let record = |address: Option<Address>| match address {
+            Some(address) => snapshot.record(address),
+            None => Ok(None),
+        };
+        addresses.into_iter().map(record).collect()
     }
 
     /// Whether there is a record with this id.
-    pub fn contains(&self, id: &Id) -> Result<bool> {
-        Ok(self.store.state()?.slot(id).is_some())
-    }
-
-    /// The records that match a query best, best first. Exact: every record is compared.
     ///
     /// # Errors
-    /// `Dimension` and `NonFinite` for an unusable query, `InvalidArgument` for a limit of 0,
-    /// `Corrupt` or `Io` where a text cannot be read back from disk.
+    /// `Corrupt` where a segment is damaged.
+    pub fn contains(&self, id: &Id) -> Result<bool> {
+        self.store.state()?.contains(id)
+    }
+
+    /// Makes a search ready, which can then be run, once or often, on the collection as it is now.
+    ///
+    /// # Errors
+    /// `InvalidArgument` for options that make no sense, `Corrupt` where a segment is damaged.
+    pub fn prepare<'a>(&self, options: &SearchOptions<'a>) -> Result<PreparedSearch<'a>> {
+        Ok(PreparedSearch::new(self.plan(self.snapshot()?, options)?, options, self.schema()))
+    }
+
+    /// The records that match a query best, best first. Records in a graph (see
+    /// [`Collection::optimize`]) are searched approximately unless `options` say otherwise, all
+    /// others exactly.
+    ///
+    /// # Errors
+    /// `Dimension` and `NonFinite` for an unusable query, `InvalidArgument` for options that make
+    /// no sense, `Corrupt` or `Io` where a record cannot be read back from disk.
     pub fn search(&self, query: &[f32], options: &SearchOptions<'_>) -> Result<Vec<Hit>> {
-        validate_query(query, self.schema().dimension)?;
-        let (snapshot, found) = self.best(query, options)?;
-        let metric = self.schema().metric;
-        let hits = found
-            .into_iter()
-            .flatten()
-            .map(|(score, slot)| snapshot.hit(slot, visible(score, metric)));
-        hits.filter_map(Result::transpose).collect()
+        self.prepare(options)?.search(query)
     }
 
     /// As [`Collection::search`] for many queries, one after the other in `queries`, without the
@@ -175,21 +211,14 @@ impl Collection {
     ///
     /// # Errors
     /// `Dimension` where `queries` is not `count` vectors, `NonFinite` naming the first unusable
-    /// query, `InvalidArgument` for a limit of 0.
+    /// query, `InvalidArgument` for options that make no sense, `Corrupt`.
     pub fn search_batch(
         &self,
         queries: &[f32],
         count: usize,
         options: &SearchOptions<'_>,
     ) -> Result<Vec<Vec<ScoredId>>> {
-        validate_queries(queries, count, self.schema().dimension)?;
-        let (snapshot, found) = self.best(queries, options)?;
-        let metric = self.schema().metric;
-        let scored = |(score, slot)| {
-            let record = snapshot.records.get(slot)?;
-            Some(ScoredId { id: record.id.clone(), score: visible(score, metric) })
-        };
-        Ok(found.into_iter().map(|best| best.into_iter().filter_map(scored).collect()).collect())
+        self.prepare(options)?.search_batch(queries, count)
     }
 
     /// The document registry, by source.
@@ -205,8 +234,8 @@ impl Collection {
     }
 
     /// Up to `limit` records, from the first or from where an earlier page ended; with a filter,
-    /// only those that match. Going through all pages, every record that is there from the first
-    /// page to the last comes exactly once, whatever is written meanwhile.
+    /// only those that match. All pages of a scan show the collection as it was at the first one,
+    /// whose filter counts for all of them.
     ///
     /// # Errors
     /// `InvalidArgument` for a limit of 0, `Corrupt` or `Io` where a text cannot be read back.
@@ -216,27 +245,73 @@ impl Collection {
         limit: usize,
         filter: Option<&Filter>,
     ) -> Result<Page> {
-        check_limit(limit)?;
-        let snapshot = self.snapshot()?;
-        let first = after.map_or(0, |Cursor(slot)| slot);
-        let mut slots = snapshot
-            .records
-            .iter_from(first)
-            .filter(|(_, record)| filter.is_none_or(|filter| filter.matches(record)))
-            .map(|(slot, _)| slot);
-        let page: Vec<u32> = slots.by_ref().take(limit).collect();
-        let next = slots.next().map(Cursor);
-        let records = page.into_iter().filter_map(|slot| snapshot.record(slot).transpose());
+        if limit == 0 {
+            return Err(Error::InvalidArgument("the limit must be at least 1".to_owned()));
+        }
+        let Cursor { scan, next } = match after {
+            Some(cursor) => cursor,
+            None => Cursor {
+                scan: Arc::new(Scan::new(self.snapshot()?, filter)?),
+                next: Address::default(),
+            },
+        };
+        let mut addresses = scan.addresses(next);
+        let page: Vec<Address> = addresses.by_ref().take(limit).collect();
+        let next = addresses.next().map(|next| Cursor { scan: scan.clone(), next });
+        drop(addresses);
+        let records =
+            page.into_iter().filter_map(|address| scan.snapshot.record(address).transpose());
         Ok(Page { records: records.collect::<Result<_>>()?, next })
     }
 
-    /// Rewrites the log without what was deleted or replaced. This also happens by itself; it
-    /// takes as much space as the live records until it is done. Writers wait, readers do not.
+    /// Gives the space of what was deleted or replaced back. This also happens by itself; it takes
+    /// as much space as the live records of a segment until that one is done. Nobody waits.
     ///
     /// # Errors
     /// `Io` where there is no space: then all is as before.
     pub fn compact(&self) -> Result<()> {
-        self.store.with_writer(|writer| self.store.compact(writer))
+        self.compact_with(&|_, _| ControlFlow::Continue(()))
+    }
+
+    /// [`Collection::compact`], which tells `progress` how far it is, and stops when it says so.
+    ///
+    /// # Errors
+    /// As `compact`; `Interrupted` when it was told to stop: then all is as before.
+    pub fn compact_with(&self, progress: Progress<'_>) -> Result<()> {
+        self.store.compact(progress)
+    }
+
+    /// Brings the collection into the form that is searched fastest: one segment, with a graph
+    /// where it is large enough for one. The background comes close to that by itself. Searches
+    /// and writes go on meanwhile.
+    ///
+    /// # Errors
+    /// As [`Collection::compact`].
+    pub fn optimize(&self) -> Result<()> {
+        self.optimize_with(&|_, _| ControlFlow::Continue(()))
+    }
+
+    /// [`Collection::optimize`], which tells `progress` how far it is, and stops when it says so.
+    ///
+    /// # Errors
+    /// As [`Collection::compact_with`].
+    pub fn optimize_with(&self, progress: Progress<'_>) -> Result<()> {
+        self.store.optimize(progress)
+    }
+
+    /// How vectors are indexed.
+    pub fn index(&self) -> IndexOptions {
+        self.store.index()
+    }
+
+    /// Changes how segments are indexed from now on; [`Collection::optimize`] brings older ones
+    /// into line when it has something to merge.
+    ///
+    /// # Errors
+    /// `InvalidArgument` for options out of range, `Io` where the change cannot be kept.
+    pub fn set_index(&self, index: IndexOptions) -> Result<()> {
+        index.validate()?;
+        self.store.set_index(index)
     }
 
     /// Returns once everything written so far is on the medium.
@@ -252,50 +327,50 @@ impl Collection {
         self.store.stats()
     }
 
-    fn snapshot(&self) -> Result<Snapshot> {
-        Ok(self.store.state()?.snapshot())
+    /// How to search a snapshot.
+    pub(crate) fn plan(&self, snapshot: Snapshot, options: &SearchOptions<'_>) -> Result<Plan> {
+        let scratches = self.store.scratches().clone();
+        Plan::new(snapshot, scratches, options, &self.store.index(), self.schema())
     }
 
-    fn best(
-        &self,
-        queries: &[f32],
-        options: &SearchOptions<'_>,
-    ) -> Result<(Snapshot, Vec<Ranking>)> {
-        check_limit(options.limit)?;
-        let Schema { dimension, metric, .. } = *self.schema();
-        let queries: Vec<Query<'_>> =
-            queries.chunks_exact(dimension).map(|query| Query::new(query, metric)).collect();
-        let snapshot = self.snapshot()?;
-        let found = search(&snapshot, &queries, *options);
-        Ok((snapshot, found))
+    pub(crate) fn snapshot(&self) -> Result<Snapshot> {
+        Ok(self.store.state()?.snapshot())
+    }
+}
+
+impl Scan {
+    fn new(snapshot: Snapshot, filter: Option<&Filter>) -> Result<Self> {
+        let rows = snapshot.select(filter)?;
+        Ok(Self { snapshot, rows })
+    }
+
+    /// The addresses of the matching records, from one on.
+    fn addresses(&self, first: Address) -> impl Iterator<Item = Address> {
+        self.rows.iter().enumerate().skip(first.part()).flat_map(move |(part, rows)| {
+            let first_row = if part == first.part() { first.row() } else { 0 };
+            rows.range(first_row..).map(move |row| Address::new(part, row))
+        })
     }
 }
 
 /// The transaction that deletes these records. A source that loses some of them is no longer known
 /// as it was ingested, so that the next ingestion brings them back; one that loses all is forgotten.
-fn deletion(state: &State, deletes: Vec<Id>) -> Transaction {
-    let snapshot = state.snapshot();
+fn deletion(state: &State, deletes: Vec<Id>) -> Result<Transaction> {
     // An id may be named twice, but its record goes once.
-    let slots: HashSet<u32> = deletes.iter().filter_map(|id| state.slot(id)).collect();
-    let mut lost: HashMap<&str, u32> = HashMap::new();
-    for slot in slots {
-        let record = snapshot.records.get(slot);
-        if let Some(place) = record.and_then(|record| record.place.as_ref()) {
-            *lost.entry(&place.source).or_default() += 1;
+    let mut counted = HashSet::new();
+    let mut lost: HashMap<Arc<str>, u32> = HashMap::new();
+    for id in &deletes {
+        if counted.insert(id)
+            && let Some(source) = state.source(id)?
+        {
+            *lost.entry(source).or_default() += 1;
         }
     }
-    let changed = |(source, lost): (&str, u32)| {
-        let known = state.documents().get(source)?;
+    let changed = |(source, lost): (Arc<str>, u32)| {
+        let known = state.documents().get(&*source)?;
         let rest = Document { fingerprint: Default::default(), records: known.records };
-        Some((source.to_owned(), (lost < known.records).then_some(rest)))
+        Some((source.to_string(), (lost < known.records).then_some(rest)))
     };
     let documents = lost.into_iter().filter_map(changed).collect();
-    Transaction { deletes, documents, ..Transaction::default() }
-}
-
-fn check_limit(limit: usize) -> Result<()> {
-    match limit {
-        0 => Err(Error::InvalidArgument("the limit must be at least 1".to_owned())),
-        _ => Ok(()),
-    }
+    Ok(Transaction { deletes, documents, ..Transaction::default() })
 }

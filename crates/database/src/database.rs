@@ -13,12 +13,14 @@ use crate::error::{Error, Result};
 use crate::files::{sync_directory, write_atomically};
 use crate::flusher::Flusher;
 use crate::folder::{
-    check_name, collection_names, create_collection, format_file, is_initialized, prepare_folder,
-    remove_folder, remove_leftovers, take_lock,
+    check_name, collection_names, create_collection, format_file, prepare_folder, remove_folder,
+    remove_leftovers, take_lock, written_version,
 };
-use crate::format::{COLLECTIONS_FOLDER, DROPPED_PREFIX, FORMAT_FILE};
+use crate::format::{COLLECTIONS_FOLDER, DROPPED_PREFIX, FORMAT_FILE, FORMAT_VERSION};
+use crate::index_options::IndexOptions;
 use crate::schema::Schema;
-use crate::store::{Commitment, Store};
+use crate::store::{Commitment, Store, TornTail};
+use crate::upkeep::Upkeep;
 
 /// When a write counts as done.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -38,8 +40,15 @@ pub struct Options {
     pub durability: Durability,
     /// The longest that a batch-durable write stays off the medium, the flush itself apart.
     pub flush_interval: Duration,
-    /// A log is compacted once its dead bytes exceed its live ones by more than this many.
-    pub compaction_slack: u64,
+    /// Records that are kept in memory before they become a segment on disk, for each collection.
+    pub head_records: usize,
+    /// Bytes that a log may hold before its records become a segment.
+    pub head_bytes: u64,
+    /// Bytes of memory that each collection's heads and merges may take together; `None` for what is
+    /// fastest. Mapped segments are not counted: the operating system drops their pages at need.
+    pub memory_limit: Option<u64>,
+    /// Threads that merge segments and build graphs in the background; 0 for every core.
+    pub threads: usize,
 }
 
 impl Default for Options {
@@ -47,7 +56,10 @@ impl Default for Options {
         Self {
             durability: Durability::Sync,
             flush_interval: Duration::from_millis(200),
-            compaction_slack: 64 << 20,
+            head_records: 8192,
+            head_bytes: 32 << 20,
+            memory_limit: None,
+            threads: 0,
         }
     }
 }
@@ -88,7 +100,8 @@ pub struct Database {
 pub(crate) struct Shared {
     path: PathBuf,
     commitment: Commitment,
-    compaction_slack: u64,
+    options: Options,
+    upkeep: Arc<Upkeep>,
     /// Every collection by name, those in use with their store; `None` once closed. Held while a
     /// collection is read, created or dropped.
     collections: Mutex<Option<BTreeMap<String, Option<Arc<Store>>>>>,
@@ -110,7 +123,8 @@ impl Database {
         let path = &std::path::absolute(path).map_err(Error::io(path, "find"))?;
         prepare_folder(path)?;
         let lock = take_lock(path)?;
-        if !is_initialized(path)? {
+        if written_version(path)? != Some(FORMAT_VERSION) {
+            // An older release must not take the files that this one writes for its own.
             write_atomically(&path.join(FORMAT_FILE), &format_file())?;
         }
         let folder = path.join(COLLECTIONS_FOLDER);
@@ -132,7 +146,11 @@ impl Database {
             shared: Arc::new(Shared {
                 path: path.to_owned(),
                 commitment,
-                compaction_slack: options.compaction_slack,
+                options: options.clone(),
+                upkeep: Arc::new(
+                    Upkeep::start(options.threads)
+                        .map_err(Error::io(path, "start the background threads of"))?,
+                ),
                 collections: Mutex::new(Some(names.into_iter().map(|n| (n, None)).collect())),
                 recovered: Mutex::default(),
                 lock: Mutex::new(Some(lock)),
@@ -151,11 +169,28 @@ impl Database {
     /// `NotFound` for a missing one without a schema, `SchemaMismatch` for one with another
     /// schema, `InvalidName`, `Corrupt` for one that is damaged, `Io`, `Closed`.
     pub fn collection(&self, name: &str, schema: Option<Schema>) -> Result<Collection> {
+        self.collection_with_index(name, schema, None)
+    }
+
+    /// As [`Database::collection`], with a choice of how its vectors are indexed: a new collection
+    /// begins with it, an existing one follows it from now on.
+    ///
+    /// # Errors
+    /// As [`Database::collection`]; `InvalidArgument` for options out of range.
+    pub fn collection_with_index(
+        &self,
+        name: &str,
+        schema: Option<Schema>,
+        index: Option<IndexOptions>,
+    ) -> Result<Collection> {
+        if let Some(index) = &index {
+            index.validate()?;
+        }
         check_name(name)?;
         if let Some(schema) = &schema {
             schema.validate()?;
         }
-        let store = self.shared.store(name, schema.as_ref())?;
+        let store = self.shared.store(name, schema.as_ref(), index)?;
         if let Some(requested) = schema
             && requested != *store.schema()
         {
@@ -164,6 +199,9 @@ impl Database {
                 existing: Box::new(store.schema().clone()),
                 requested: Box::new(requested),
             });
+        }
+        if let Some(index) = index {
+            store.set_index(index)?;
         }
         Ok(Collection::new(store, self.shared.clone()))
     }
@@ -216,7 +254,7 @@ impl Database {
     pub fn stats(&self) -> Result<DatabaseStats> {
         let mut stats = DatabaseStats { collections: Vec::new(), file_bytes: 0, memory_bytes: 0 };
         for name in self.collections()? {
-            let collection = self.shared.store(&name, None)?.stats()?;
+            let collection = self.shared.store(&name, None, None)?.stats()?;
             stats.file_bytes += collection.file_bytes;
             stats.memory_bytes += collection.memory_bytes;
             stats.collections.push((name, collection));
@@ -230,7 +268,12 @@ impl Shared {
         self.path.join(COLLECTIONS_FOLDER)
     }
 
-    fn store(&self, name: &str, schema: Option<&Schema>) -> Result<Arc<Store>> {
+    fn store(
+        &self,
+        name: &str,
+        schema: Option<&Schema>,
+        index: Option<IndexOptions>,
+    ) -> Result<Arc<Store>> {
         let mut collections = self.collections.lock();
         let collections = collections.as_mut().ok_or(Error::Closed)?;
         if let Some(Some(store)) = collections.get(name) {
@@ -238,20 +281,20 @@ impl Shared {
         }
         if !collections.contains_key(name) {
             let schema = schema.ok_or_else(|| Error::NotFound { name: name.to_owned() })?;
-            create_collection(&self.folder(), name, schema)?;
+            create_collection(&self.folder(), name, schema, index.unwrap_or_default())?;
             collections.insert(name.to_owned(), None);
         }
         let (store, torn) = Store::open(
             name,
             self.folder().join(name),
             self.commitment.clone(),
-            self.compaction_slack,
+            &self.options,
+            self.upkeep.clone(),
         )?;
-        if let Some((offset, bytes_cut)) = torn {
+        if let Some(TornTail { offset, bytes: bytes_cut }) = torn {
             let collection = name.to_owned();
             self.recovered.lock().push(Recovery { collection, offset, bytes_cut });
         }
-        let store = Arc::new(store);
         collections.insert(name.to_owned(), Some(store.clone()));
         Ok(store)
     }
@@ -281,8 +324,11 @@ impl Shared {
         let Some(collections) = self.collections.lock().take() else {
             return Ok(());
         };
+        let stores: Vec<Arc<Store>> = collections.into_values().flatten().collect();
+        stores.iter().for_each(|store| store.stop());
+        self.upkeep.stop();
         let mut outcome = Ok(());
-        for store in collections.into_values().flatten() {
+        for store in stores {
             outcome = outcome.and(store.close());
         }
         if let Commitment::Batch(flusher) = &self.commitment {

@@ -69,10 +69,10 @@ pub enum Error {
     },
 
     /// Somebody asked a long operation to stop.
-    #[error("writing {} was interrupted; nothing was changed", .path.display())]
+    #[error("{doing} was interrupted; nothing was changed")]
     Interrupted {
-        /// The file that was being written; what there was of it was removed.
-        path: PathBuf,
+        /// What it was doing: "writing notes.rac/...".
+        doing: String,
     },
 
     /// There is no collection of this name.

@@ -10,6 +10,7 @@ use crate::format::{
     DATABASE_MAGIC, DROPPED_PREFIX, FORMAT_FILE, FORMAT_FILE_BYTES, FORMAT_VERSION, LOCK_FILE,
     MAX_NAME_BYTES, NEW_PREFIX,
 };
+use crate::index_options::IndexOptions;
 use crate::schema::Schema;
 use crate::store::Store;
 
@@ -18,7 +19,7 @@ pub(crate) fn prepare_folder(path: &Path) -> Result<()> {
     match fs::metadata(path) {
         Ok(metadata) if metadata.is_dir() => {
             // Before the lock file is created, so that a foreign folder stays untouched.
-            is_initialized(path).map(drop)
+            written_version(path).map(drop)
         }
         Ok(_) => Err(Error::NotADatabase {
             path: path.to_owned(),
@@ -34,11 +35,11 @@ pub(crate) fn prepare_folder(path: &Path) -> Result<()> {
     }
 }
 
-/// Whether the folder is a database that this build reads; false for one that has yet to become
-/// one.
-pub(crate) fn is_initialized(path: &Path) -> Result<bool> {
-    if read_format_file(&path.join(FORMAT_FILE))? {
-        return Ok(true);
+/// The format version of a database that this build reads; `None` for a folder that has yet to
+/// become one.
+pub(crate) fn written_version(path: &Path) -> Result<Option<u32>> {
+    if let Some(version) = read_format_file(&path.join(FORMAT_FILE))? {
+        return Ok(Some(version));
     }
     let unfinished = unfinished_path(Path::new(FORMAT_FILE));
     let foreign = |name: &String| Path::new(name) != unfinished && name != LOCK_FILE;
@@ -48,25 +49,30 @@ pub(crate) fn is_initialized(path: &Path) -> Result<bool> {
             reason: "the folder is not empty and has no file FORMAT",
         });
     }
-    Ok(false)
+    Ok(None)
 }
 
+/// The content of `FORMAT` as this build writes it.
 pub(crate) fn format_file() -> Vec<u8> {
+    format_file_of(FORMAT_VERSION)
+}
+
+fn format_file_of(version: u32) -> Vec<u8> {
     let mut content = DATABASE_MAGIC.to_vec();
-    content.extend_from_slice(&FORMAT_VERSION.to_le_bytes());
+    content.extend_from_slice(&version.to_le_bytes());
     content.extend_from_slice(&crc32fast::hash(&content).to_le_bytes());
     content
 }
 
-/// Whether there is such a file; an error if it is not one that this build can read.
-pub(crate) fn read_format_file(path: &Path) -> Result<bool> {
+/// The version in such a file, if there is one; an error if this build cannot read it.
+pub(crate) fn read_format_file(path: &Path) -> Result<Option<u32>> {
     let mut content = Vec::new();
     match File::open(path) {
         Ok(file) => file
             .take(FORMAT_FILE_BYTES as u64 + 1)
             .read_to_end(&mut content)
             .map_err(Error::io(path, "read"))?,
-        Err(error) if error.kind() == ErrorKind::NotFound => return Ok(false),
+        Err(error) if error.kind() == ErrorKind::NotFound => return Ok(None),
         Err(error) => return Err(Error::io(path, "open")(error)),
     };
     if !content.starts_with(&DATABASE_MAGIC) {
@@ -91,10 +97,10 @@ pub(crate) fn read_format_file(path: &Path) -> Result<bool> {
             supported: FORMAT_VERSION,
         });
     }
-    if content != format_file() {
+    if version == 0 || content != format_file_of(version) {
         return Err(corrupt("the checksum does not match"));
     }
-    Ok(true)
+    Ok(Some(version))
 }
 
 /// Locks the database against other writers, until the returned file is dropped.
@@ -124,13 +130,18 @@ pub(crate) fn take_lock(path: &Path) -> Result<File> {
 }
 
 /// The folder gets its name when it is complete and flushed.
-pub(crate) fn create_collection(folder: &Path, name: &str, schema: &Schema) -> Result<()> {
+pub(crate) fn create_collection(
+    folder: &Path,
+    name: &str,
+    schema: &Schema,
+    index: IndexOptions,
+) -> Result<()> {
     let new = folder.join(format!("{NEW_PREFIX}{name}"));
     if new.exists() {
         remove_folder(&new)?;
     }
     fs::create_dir(&new).map_err(Error::io(&new, "create"))?;
-    Store::create(&new, schema)?;
+    Store::create(&new, schema, index)?;
     let complete = folder.join(name);
     fs::rename(&new, &complete).map_err(Error::io(&complete, "rename a folder to"))?;
     sync_directory(folder)

@@ -12,8 +12,11 @@ pub const LOG_MAGIC: [u8; 8] = *b"RACLOG\r\n";
 /// First bytes of every segment.
 pub const SEGMENT_MAGIC: [u8; 8] = *b"RACSEG\r\n";
 
+/// First bytes of every manifest.
+pub const MANIFEST_MAGIC: [u8; 8] = *b"RACMAN\r\n";
+
 /// The format this build writes, and the newest that it reads.
-pub const FORMAT_VERSION: u32 = 1;
+pub const FORMAT_VERSION: u32 = 2;
 
 /// Size of the file `FORMAT`: magic, version, checksum.
 pub const FORMAT_FILE_BYTES: usize = 16;
@@ -23,6 +26,12 @@ pub const LOG_HEADER_FIXED_BYTES: usize = 48;
 
 /// Longest model name, and longest model fingerprint, in bytes of UTF-8.
 pub const MAX_MODEL_TEXT_BYTES: usize = 4096;
+
+/// Size of a manifest before its segments and documents.
+pub const MANIFEST_FIXED_BYTES: usize = 56;
+
+/// Size of the checksum at the end of a manifest.
+pub const MANIFEST_CHECKSUM_BYTES: usize = 4;
 
 /// Size of a frame header.
 pub const FRAME_HEADER_BYTES: usize = 40;
@@ -34,7 +43,7 @@ pub const FRAME_ALIGNMENT: usize = 8;
 pub const FRAME_TRANSACTION: u32 = 1;
 
 /// Frame kind: an empty frame that says "everything before me is on the medium". Written when a
-/// database is closed and at the end of a compaction.
+/// database is closed and when the next log is begun.
 pub const FRAME_SEAL: u32 = 2;
 
 /// Size of the four counts with which a transaction payload starts.
@@ -73,6 +82,18 @@ pub const METRIC_DOT: u8 = 2;
 /// Metric code: squared Euclidean distance.
 pub const METRIC_L2: u8 = 3;
 
+/// Element code: IEEE 754 binary32. Logs of format version 1, which knew no other, have a 0 here.
+pub const ELEMENT_FLOAT32: u8 = 1;
+
+/// Element code: IEEE 754 binary16.
+pub const ELEMENT_FLOAT16: u8 = 2;
+
+/// Element code: the upper half of a binary32.
+pub const ELEMENT_BFLOAT16: u8 = 3;
+
+/// Element code: a signed byte times a scale of its vector.
+pub const ELEMENT_INT8: u8 = 4;
+
 /// Largest dimension of a collection.
 pub const MAX_DIMENSION: usize = 65_536;
 
@@ -89,9 +110,6 @@ pub const SEGMENT_HEADER_FIXED_BYTES: usize = 56;
 
 /// Size of an entry in the table of sections.
 pub const SEGMENT_SECTION_ENTRY_BYTES: usize = 24;
-
-/// Vector type: IEEE 754 binary32.
-pub const VECTORS_FLOAT32: u8 = 1;
 
 /// Section: the vectors, row by row.
 pub const SECTION_VECTORS: u32 = 1;
@@ -113,6 +131,12 @@ pub const SECTION_SOURCES: u32 = 6;
 
 /// Section: a checksum for every block between the header and this section.
 pub const SECTION_CHECKSUMS: u32 = 7;
+
+/// Section: a graph, whose nodes hold the vectors.
+pub const SECTION_GRAPH: u32 = 8;
+
+/// Section: an index of what filters ask for.
+pub const SECTION_METADATA_INDEX: u32 = 9;
 
 /// The row of a slot of the id table that holds none.
 pub const ID_TABLE_EMPTY: u32 = u32::MAX;
@@ -233,6 +257,9 @@ pub const LOCK_FILE: &str = "LOCK";
 
 /// The folder that holds one folder a collection.
 pub const COLLECTIONS_FOLDER: &str = "collections";
+
+/// The file that says which logs and segments a collection consists of.
+pub const MANIFEST_FILE: &str = "MANIFEST";
 
 /// How a log's file name ends.
 pub const LOG_SUFFIX: &str = ".log";

@@ -1,11 +1,10 @@
-//! The files of a collection's folder: one log a generation, of which the newest counts.
+//! The logs of a collection's folder, one a generation.
 
-use std::fs;
 use std::path::{Path, PathBuf};
 
-use crate::error::{Error, Result};
+use crate::error::Result;
 use crate::files::file_names;
-use crate::format::{GENERATION_DIGITS, LOG_SUFFIX, UNFINISHED_SUFFIX};
+use crate::format::{GENERATION_DIGITS, LOG_SUFFIX};
 
 /// Where the log of a generation is.
 pub(crate) fn log_path(folder: &Path, generation: u64) -> PathBuf {
@@ -18,29 +17,22 @@ pub(crate) fn numbered_path(folder: &Path, number: u64, suffix: &str) -> PathBuf
 }
 
 /// The generation of a log's file name; `None` for any other file.
-fn generation_of(name: &str) -> Option<u64> {
-    let digits = name.strip_suffix(LOG_SUFFIX)?;
+pub(crate) fn generation_of(name: &str) -> Option<u64> {
+    number_of(name, LOG_SUFFIX)
+}
+
+/// The number in a file name of at least [`GENERATION_DIGITS`] digits and this suffix.
+pub(crate) fn number_of(name: &str, suffix: &str) -> Option<u64> {
+    let digits = name.strip_suffix(suffix)?;
     let is_number = digits.len() >= GENERATION_DIGITS && digits.bytes().all(|b| b.is_ascii_digit());
     is_number.then(|| digits.parse().ok())?
 }
 
-/// Every file with the name of a log is complete: it got that name once it was on the medium.
-pub(crate) fn newest_generation(folder: &Path) -> Result<Option<u64>> {
-    let mut newest = None;
-    for name in file_names(folder)? {
-        newest = newest.max(generation_of(&name));
-    }
-    Ok(newest)
-}
-
-/// Removes older generations and unfinished files.
-pub(crate) fn remove_older(folder: &Path, generation: u64) -> Result<()> {
-    for name in file_names(folder)? {
-        let outdated = generation_of(&name).is_some_and(|other| other < generation);
-        if outdated || name.ends_with(UNFINISHED_SUFFIX) {
-            let path = folder.join(name);
-            fs::remove_file(&path).map_err(Error::io(&path, "remove the outdated file"))?;
-        }
-    }
-    Ok(())
+/// The generations in a folder, oldest first. Every file with the name of a log is complete: it
+/// got that name once it was on the medium.
+pub(crate) fn generations(folder: &Path) -> Result<Vec<u64>> {
+    let mut found: Vec<u64> =
+        file_names(folder)?.iter().filter_map(|name| generation_of(name)).collect();
+    found.sort_unstable();
+    Ok(found)
 }

@@ -48,6 +48,11 @@ impl GroupCommit {
         self.progress.lock().durable
     }
 
+    /// How long the log is.
+    pub(crate) fn written(&self) -> u64 {
+        self.progress.lock().written
+    }
+
     /// The log now ends here.
     pub(crate) fn appended(&self, end: u64) {
         self.progress.lock().written = end;
@@ -65,8 +70,8 @@ impl GroupCommit {
         self.check_progress(&self.progress.lock())
     }
 
-    /// Goes on with a compacted log that is on the medium up to its `end`. That also settles
-    /// everyone who waits for the old one: the new log holds all that it said.
+    /// Goes on with the next log, which is on the medium up to its `end`, as the one before is as a
+    /// whole: everyone who waits for that one is settled.
     pub(crate) fn replace(&self, log: Arc<LogFile>, end: u64) {
         let mut progress = self.progress.lock();
         progress.generation = log.generation;

@@ -1,8 +1,9 @@
-//! A durable vector collection: checksummed log, exact search, metadata filters.
+//! A durable vector collection: checksummed log, memory-mapped segments, graph index, filters.
 //!
-//! A [`Database`] is one folder with one writer. Each [`Collection`] in it is a log on disk, which
-//! is the truth, and everything but the texts in memory, which is where searches happen. See
-//! `docs/file-format.md` for the bytes.
+//! A [`Database`] is one folder with one writer. A write to a [`Collection`] is in its log before
+//! it counts, and in a head in memory, which is searched exactly. In the background heads become
+//! immutable segments on disk, and those are merged into larger ones with a graph, which finds the
+//! nearest vectors without looking at all of them. See `docs/file-format.md` for the bytes.
 //!
 //! ```
 //! use database::{Batch, Database, Filter, Metric, Options, Schema, SearchOptions};
@@ -20,16 +21,16 @@
 //!     ..Batch::default()
 //! })?;
 //! let steep = Filter::parse(&json!({"degrees": {"$lt": 90}}))?;
-//! let options = SearchOptions { limit: 1, filter: Some(&steep) };
+//! let options = SearchOptions { filter: Some(&steep), ..SearchOptions::new(1) };
 //! assert_eq!(notes.search(&[0.9, 0.1], &options)?[0].id, "north".into());
 //! database.close()?;
 //! # Ok(())
 //! # }
 //! ```
 
+mod background;
 mod bytes;
 mod collection;
-mod compact;
 mod database;
 mod error;
 mod facet;
@@ -44,10 +45,18 @@ mod generations;
 pub mod graph;
 mod group_by;
 mod group_commit;
+mod head;
+mod index_options;
 mod log;
+mod manifest;
 mod mapping;
+mod merge_policy;
 pub mod metadata_index;
+mod opening;
 mod order_by;
+mod prepared;
+mod publish;
+mod recall;
 mod record;
 mod record_encoding;
 mod records;
@@ -56,9 +65,12 @@ mod schema;
 mod score;
 mod search;
 pub mod segment;
+mod snapshot;
+mod sources;
 mod state;
 mod store;
 mod transaction;
+mod upkeep;
 mod validate;
 mod vectors;
 mod verify;
@@ -70,9 +82,13 @@ pub use error::{Error, Result};
 pub use facet::FacetCounts;
 pub use filter::{Fields, Filter, FilterError, Key};
 pub use group_by::{Groups, RankedGroups};
+pub use index_options::IndexOptions;
+pub use kernels::ElementType;
 pub use metadata_index::{Estimate, FieldSource, MetadataIndex, MetadataIndexBuilder};
 pub use order_by::{Direction, OrderBy};
+pub use prepared::PreparedSearch;
 pub use record::{Batch, Document, Hit, Id, Place, Record, ScoredId, Transaction, Written};
 pub use schema::{Metric, Model, Schema};
 pub use search::SearchOptions;
+pub use upkeep::Progress;
 pub use verify::{CollectionReport, Problem, VerifyReport, verify};

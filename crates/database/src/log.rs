@@ -5,6 +5,8 @@ use std::hash::{BuildHasher, RandomState};
 use std::io::{self, ErrorKind};
 use std::path::{Path, PathBuf};
 
+use kernels::ElementType;
+
 use crate::bytes::Reader;
 use crate::error::{Error, Result};
 use crate::files::{read_exact_at, unfinished_path, write_all_at};
@@ -12,9 +14,9 @@ use crate::format::{
     FORMAT_VERSION, FRAME_ALIGNMENT, LOG_HEADER_FIXED_BYTES, LOG_MAGIC, MAX_MODEL_TEXT_BYTES,
 };
 use crate::records::TextLocation;
-use crate::schema::{Metric, Model, Schema};
+use crate::schema::{Metric, Model, Schema, element_code, element_from_code};
 
-/// An open log. Shared by readers, who keep it readable after a compaction has replaced it.
+/// An open log. Shared by readers, who keep it readable after its records have become a segment.
 pub(crate) struct LogFile {
     pub(crate) path: PathBuf,
     pub(crate) generation: u64,
@@ -133,7 +135,9 @@ fn encode_header(generation: u64, salt: u64, schema: &Schema) -> Vec<u8> {
     header.extend_from_slice(&generation.to_le_bytes());
     header.extend_from_slice(&salt.to_le_bytes());
     header.extend_from_slice(&(schema.dimension as u32).to_le_bytes());
-    header.extend_from_slice(&[schema.metric.code(), u8::from(schema.model.is_some()), 0, 0]);
+    let has_model = u8::from(schema.model.is_some());
+    let element = element_code(schema.element);
+    header.extend_from_slice(&[schema.metric.code(), has_model, element, 0]);
     header.extend_from_slice(&(name.len() as u32).to_le_bytes());
     header.extend_from_slice(&(fingerprint.len() as u32).to_le_bytes());
     header.extend_from_slice(name.as_bytes());
@@ -175,7 +179,7 @@ fn read_header(path: &Path, file: &File) -> Result<Header> {
         return Err(Error::corrupt(path, 0, "the header's checksum does not match"));
     }
     parse_header(content)
-        .filter(|header| version == FORMAT_VERSION && header.schema.validate().is_ok())
+        .filter(|header| version > 0 && header.schema.validate().is_ok())
         .ok_or_else(|| {
             Error::corrupt(path, 0, "the header's checksum matches but its content is impossible")
         })
@@ -197,7 +201,7 @@ fn parse_header(content: &[u8]) -> Option<Header> {
     let generation = reader.u64()?;
     let salt = reader.u64()?;
     let dimension = reader.u32()? as usize;
-    let [metric, has_model, 0, 0] = reader.array()? else {
+    let [metric, has_model, element, 0] = reader.array()? else {
         return None;
     };
     let name_bytes = reader.u32()? as usize;
@@ -207,6 +211,11 @@ fn parse_header(content: &[u8]) -> Option<Header> {
     let schema = Schema {
         dimension,
         metric: Metric::from_code(metric)?,
+        element: match element {
+            // Format version 1.
+            0 => ElementType::Float32,
+            code => element_from_code(code)?,
+        },
         model: match has_model {
             0 if name.is_empty() && fingerprint.is_empty() => None,
             1 => Some(Model { name, fingerprint }),

@@ -1,7 +1,5 @@
 //! From a log to a collection in memory, and what to make of a log that ends badly.
 
-use std::sync::Arc;
-
 use crate::error::{Error, Result};
 use crate::format::FRAME_TRANSACTION;
 use crate::frames::{Fault, Frames};
@@ -23,7 +21,8 @@ pub(crate) struct Replayed {
     pub(crate) bytes_cut: u64,
 }
 
-/// Applies every frame of the log, and cuts off a torn tail.
+/// Applies every frame of the log to the state, whose active head is this log's, and cuts off a
+/// torn tail.
 ///
 /// The first bad frame, at X, is either the torn end of writes that nobody was told are on the
 /// medium, or damage to writes that were. It is damage if any frame behind it was written
@@ -31,8 +30,7 @@ pub(crate) struct Replayed {
 ///
 /// # Errors
 /// `Corrupt` for damage; then nothing is cut.
-pub(crate) fn replay(log: &Arc<LogFile>, schema: &Schema) -> Result<Replayed> {
-    let mut state = State::new(schema, log.clone());
+pub(crate) fn replay(log: &LogFile, schema: &Schema, mut state: State) -> Result<Replayed> {
     let mut frames = Frames::new(log)?;
     let mut next_sequence = 1;
     let mut sealed = true;
@@ -48,7 +46,8 @@ pub(crate) fn replay(log: &Arc<LogFile>, schema: &Schema) -> Result<Replayed> {
                 if !sealed {
                     let changes = transaction::decode(frame.payload, schema.dimension)
                         .ok_or_else(|| log.corrupt(offset, "a frame's content is impossible"))?;
-                    state.apply(changes, frame.payload_offset);
+                    let replaced = state.replaced_by(&changes)?;
+                    state.apply(changes, replaced, frame.payload_offset);
                 }
                 next_sequence += 1;
             }

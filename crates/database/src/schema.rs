@@ -2,8 +2,13 @@
 
 use std::fmt;
 
+use kernels::ElementType;
+
 use crate::error::{Error, Result};
-use crate::format::{MAX_DIMENSION, MAX_MODEL_TEXT_BYTES, METRIC_COSINE, METRIC_DOT, METRIC_L2};
+use crate::format::{
+    ELEMENT_BFLOAT16, ELEMENT_FLOAT16, ELEMENT_FLOAT32, ELEMENT_INT8, MAX_DIMENSION,
+    MAX_MODEL_TEXT_BYTES, METRIC_COSINE, METRIC_DOT, METRIC_L2,
+};
 
 /// How two vectors are compared. Results always come best first.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -41,6 +46,21 @@ impl Metric {
     }
 }
 
+/// What stands for an element type on disk.
+pub(crate) const fn element_code(element: ElementType) -> u8 {
+    match element {
+        ElementType::Float32 => ELEMENT_FLOAT32,
+        ElementType::Float16 => ELEMENT_FLOAT16,
+        ElementType::BFloat16 => ELEMENT_BFLOAT16,
+        ElementType::Int8 => ELEMENT_INT8,
+    }
+}
+
+/// The element type of a code; `None` for a number that stands for nothing.
+pub(crate) fn element_from_code(code: u8) -> Option<ElementType> {
+    ElementType::ALL.into_iter().find(|element| element_code(*element) == code)
+}
+
 /// The model whose vectors a collection holds.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Model {
@@ -57,14 +77,16 @@ pub struct Schema {
     pub dimension: usize,
     /// How vectors are compared.
     pub metric: Metric,
+    /// What the elements of vectors are rounded to when they are written, and kept as on disk.
+    pub element: ElementType,
     /// The model that makes the vectors, where the collection embeds its own texts.
     pub model: Option<Model>,
 }
 
 impl Schema {
-    /// A schema for vectors that the user brings.
+    /// A schema for vectors that the user brings, kept as they are.
     pub fn new(dimension: usize, metric: Metric) -> Self {
-        Self { dimension, metric, model: None }
+        Self { dimension, metric, element: ElementType::Float32, model: None }
     }
 
     pub(crate) fn validate(&self) -> Result<()> {
@@ -90,7 +112,8 @@ impl Schema {
 
 impl fmt::Display for Schema {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "dimension {}, {}", self.dimension, self.metric.name())?;
+        let (metric, element) = (self.metric.name(), self.element.name());
+        write!(f, "dimension {}, {metric}, {element}", self.dimension)?;
         match &self.model {
             Some(model) => write!(f, ", model {} ({})", model.name, model.fingerprint),
             None => f.write_str(", no model"),

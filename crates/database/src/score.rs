@@ -1,6 +1,6 @@
 //! The score of rows against a query. Inside the crate a larger score is always better.
 
-use kernels::{Backend, QuantizedQuery, RowFactors};
+use kernels::{Backend, ElementType, Measure, QuantizedQuery, RowFactors, StoredRows};
 
 use crate::schema::Metric;
 
@@ -37,6 +37,11 @@ impl<'a> Query<'a> {
             Metric::Dot | Metric::L2 => 1.0,
         };
         Self { vector, metric, inverse_norm, quantized: QuantizedQuery::new(vector) }
+    }
+
+    /// The vector as it was given.
+    pub(crate) fn vector(&self) -> &'a [f32] {
+        self.vector
     }
 
     /// The best score that each row can have, from its codes alone, which takes a quarter of the
@@ -95,6 +100,40 @@ impl<'a> Query<'a> {
             }
         }
     }
+
+    /// As [`Query::score_rows`], of rows as they are stored.
+    pub(crate) fn score_stored(
+        &self,
+        element: ElementType,
+        stored: &[u8],
+        inverse_norms: &[f32],
+        scores: &mut [f32],
+    ) {
+        let kernels = Backend::active();
+        let dimension = self.vector.len();
+        let rows = StoredRows::new(element, dimension, element.row_bytes(dimension), stored);
+        let measure = match self.metric {
+            Metric::Dot | Metric::Cosine => Measure::Dot,
+            Metric::L2 => Measure::SquaredL2,
+        };
+        kernels.row_scorer(element, measure, self.vector).score_from(rows, 0, scores);
+        match self.metric {
+            Metric::Dot => {}
+            Metric::Cosine => {
+                for (score, inverse_norm) in scores.iter_mut().zip(inverse_norms) {
+                    *score *= inverse_norm * self.inverse_norm;
+                }
+            }
+            Metric::L2 => scores.iter_mut().for_each(|score| *score = -*score),
+        }
+        for (row, score) in scores.iter_mut().enumerate() {
+            if !score.is_finite() {
+                let mut vector = vec![0.0; dimension];
+                kernels.decode_row(element, rows.row(row), &mut vector);
+                *score = exact_score(self.vector, &vector, self.metric);
+            }
+        }
+    }
 }
 
 /// In double precision, where nothing of single precision's range can overflow or vanish.
@@ -107,6 +146,14 @@ pub(crate) fn exact_score(query: &[f32], row: &[f32], metric: Metric) -> f32 {
         Metric::L2 => -kernels.squared_l2_widened(query, row),
     };
     score as f32
+}
+
+/// Turns what the user sees into a score.
+pub(crate) fn inner(visible: f32, metric: Metric) -> f32 {
+    match metric {
+        Metric::Cosine | Metric::Dot => visible,
+        Metric::L2 => -visible,
+    }
 }
 
 /// Turns a score into what the user sees: for L2, the squared distance itself.

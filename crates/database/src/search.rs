@@ -1,23 +1,51 @@
-//! Exact search over every live row, on all cores of the ambient thread pool.
+//! Searching a snapshot: which parts are walked in their graph, which are scanned, and both.
 //!
-//! A scan is bound by memory, so it reads one byte a number where it can: codes give a ceiling for
-//! each row's score, and only the rows whose ceiling reaches the k-th best score so far are scored
-//! on their vectors. The ceilings are proven (see `kernels::QuantizedQuery`), so the result is that
-//! of scoring every row.
+//! A scan is bound by memory. Heads keep one byte a number beside their vectors: those codes give a
+//! ceiling for each row's score, and only the rows whose ceiling reaches the k-th best score so far
+//! are scored on their vectors. The ceilings are proven (see `kernels::QuantizedQuery`), so the
+//! result is that of scoring every row.
+
+use std::cell::Cell;
+use std::ops::Range;
+use std::sync::Arc;
 
 use kernels::TopK;
+use parking_lot::Mutex;
 use rayon::prelude::*;
+use roaring::RoaringBitmap;
 
+use crate::error::{Error, Result};
 use crate::filter::Filter;
-use crate::score::Query;
-use crate::state::Snapshot;
-use crate::vectors::Slab;
+use crate::graph::{self, Scratch};
+use crate::head::HeadSnapshot;
+use crate::index_options::IndexOptions;
+use crate::schema::Schema;
+use crate::score::{Query, inner};
+use crate::snapshot::{Selection, Snapshot};
+use crate::state::{Address, LiveSegment};
 
 /// Rows scored at a time: their vectors stay in the cache while each query meets them.
 const BLOCK_ROWS: usize = 256;
 
-/// Queries that go over the vectors together.
+/// Queries that go over scanned rows together.
 const BLOCK_QUERIES: usize = 16;
+
+/// Rows of a segment that one thread scans at a time.
+const TASK_ROWS: u32 = 4096;
+
+/// Products of numbers below which other threads would cost more than they help: about 0.3 ms.
+const QUICK_PRODUCTS: u64 = 1 << 22;
+
+/// What a walk in a graph counts for, in scanned rows.
+const WALK_ROWS: u64 = 1000;
+
+/// Where a filter lets so few rows through that comparing them takes fewer products than this, they
+/// are: that is exact, and no slower than a walk that meets few rows which count.
+const NARROW_PRODUCTS: u64 = 1 << 20;
+
+/// A walk whose filter accepts less than this part of what it would accept of rows at random has a
+/// query far from all that it may return, and stops among rows that are not the nearest of them.
+const LEAST_LUCK: f64 = 0.5;
 
 /// What to find.
 #[derive(Clone, Copy, Debug)]
@@ -26,75 +54,350 @@ pub struct SearchOptions<'a> {
     pub limit: usize,
     /// Only these records, or all.
     pub filter: Option<&'a Filter>,
+    /// How many candidates a walk in a graph keeps: more finds more of the true neighbours, slower.
+    /// The collection's own setting where it is `None`.
+    pub effort: Option<usize>,
+    /// Compare every record, whatever indexes there are.
+    pub exact: bool,
+    /// Only records that are at least this good, as the collection's metric counts.
+    pub within: Option<f32>,
 }
 
 impl SearchOptions<'_> {
     /// The best `limit` of all records.
     pub fn new(limit: usize) -> Self {
-        Self { limit, filter: None }
+        Self { limit, filter: None, effort: None, exact: false, within: None }
+    }
+
+    pub(crate) fn validate(&self) -> Result<()> {
+        let wrong = match self {
+            Self { limit: 0, .. } => "the limit must be at least 1",
+            Self { effort: Some(0), .. } => "the effort must be at least 1",
+            Self { within: Some(within), .. } if within.is_nan() => "within is not a number",
+            _ => return Ok(()),
+        };
+        Err(Error::InvalidArgument(wrong.to_owned()))
     }
 }
 
-/// Scores and their slots, best first.
-pub(crate) type Ranking = Vec<(f32, u32)>;
+/// Memory that walks need, kept for the next ones.
+#[derive(Default)]
+pub(crate) struct Scratches(Mutex<Vec<Scratch>>);
 
-/// The best slots for each query. Equal scores go to the smaller
-/// slot, so the answer does not depend on how the work was divided.
-pub(crate) fn search(
-    snapshot: &Snapshot,
-    queries: &[Query<'_>],
-    options: SearchOptions<'_>,
-) -> Vec<Ranking> {
-    queries
-        .par_chunks(BLOCK_QUERIES)
-        .flat_map_iter(|queries| {
-            let empty = || queries.iter().map(|_| TopK::new(options.limit)).collect();
-            let best: Vec<TopK> = snapshot
-                .vectors
-                .slabs()
-                .fold(empty, |mut best: Vec<TopK>, (first_slot, slab)| {
-                    if let Some(slab) = slab {
-                        search_slab(snapshot, queries, options.filter, first_slot, slab, &mut best);
-                    }
-                    best
-                })
-                .reduce(empty, |mut best, other| {
-                    for (best, other) in best.iter_mut().zip(other) {
-                        best.merge(other);
-                    }
-                    best
-                });
-            best.into_iter().map(TopK::into_sorted)
-        })
-        .collect()
+impl Scratches {
+    fn lend<T>(&self, work: impl FnOnce(&mut Scratch) -> T) -> T {
+        let mut scratch = self.0.lock().pop().unwrap_or_default();
+        let outcome = work(&mut scratch);
+        self.0.lock().push(scratch);
+        outcome
+    }
 }
 
-fn search_slab(
-    snapshot: &Snapshot,
+/// Scores and where their records are, best first.
+pub(crate) type Ranking = Vec<(f32, Address)>;
+
+/// A search of one snapshot, made ready: filters evaluated, the way through each part chosen.
+pub(crate) struct Plan {
+    snapshot: Snapshot,
+    scratches: Arc<Scratches>,
+    walks: Vec<Walk>,
+    scans: Vec<Scan>,
+    scanned_rows: u64,
+    limit: usize,
+    effort: usize,
+    /// The worst score that counts; larger is better.
+    floor: f32,
+}
+
+/// A segment that is walked in its graph.
+struct Walk {
+    segment: usize,
+    selection: Selection,
+}
+
+/// A run of rows that are compared one by one.
+struct Scan {
+    part: usize,
+    rows: ScannedRows,
+}
+
+enum ScannedRows {
+    Segment(Range<u32>),
+    Chosen(RoaringBitmap),
+    /// A slab of a head's vectors.
+    Slab(usize),
+}
+
+impl Plan {
+    /// # Errors
+    /// `InvalidArgument` for options that make no sense, `Corrupt` where a filter cannot be
+    /// evaluated because a segment is damaged.
+    pub(crate) fn new(
+        snapshot: Snapshot,
+        scratches: Arc<Scratches>,
+        options: &SearchOptions<'_>,
+        index: &IndexOptions,
+        schema: &Schema,
+    ) -> Result<Self> {
+        options.validate()?;
+        let (mut walks, mut scans, mut scanned_rows) = (Vec::new(), Vec::new(), 0);
+        for (part, live) in snapshot.segments.iter().enumerate() {
+            let selection = live.select(options.filter)?;
+            let selected = match &selection {
+                Selection::Live => live.live_rows(),
+                Selection::Rows(rows) => rows.len(),
+            };
+            let narrow = selected <= options.limit as u64
+                || selected.saturating_mul(schema.dimension as u64) <= NARROW_PRODUCTS;
+            if live.segment.is_indexed() && !options.exact && !narrow {
+                walks.push(Walk { segment: part, selection });
+                continue;
+            }
+            scanned_rows += selected;
+            scans.extend(scans_of(live, selection).map(|rows| Scan { part, rows }));
+        }
+        for (head, snapshot_of_head) in snapshot.heads.iter().enumerate() {
+            let part = snapshot.segments.len() + head;
+            let slabs = 0..snapshot_of_head.vectors.slab_count();
+            scanned_rows += snapshot_of_head.vectors.rows() as u64;
+            scans.extend(slabs.map(|slab| Scan { part, rows: ScannedRows::Slab(slab) }));
+        }
+        let effort = options.effort.unwrap_or(match index.search_effort {
+            0 => graph::default_effort(options.limit, schema.dimension),
+            effort => effort as usize,
+        });
+        let floor = options.within.map_or(f32::NEG_INFINITY, |within| inner(within, schema.metric));
+        let limit = options.limit;
+        Ok(Self { snapshot, scratches, walks, scans, scanned_rows, limit, effort, floor })
+    }
+
+    pub(crate) fn snapshot(&self) -> &Snapshot {
+        &self.snapshot
+    }
+
+    /// Whether so many queries are answered sooner by one thread than by several.
+    pub(crate) fn is_quick(&self, queries: usize, dimension: usize) -> bool {
+        let rows = self.scanned_rows + self.walks.len() as u64 * WALK_ROWS;
+        rows.saturating_mul((queries * dimension) as u64) <= QUICK_PRODUCTS
+    }
+
+    /// The best records for each query, on the ambient thread pool unless the work
+    /// [is quick](Plan::is_quick). Equal scores go to the record written first, so the answer does
+    /// not depend on how the work was divided.
+    ///
+    /// # Errors
+    /// `Corrupt` where a segment is damaged.
+    pub(crate) fn run(
+        &self,
+        queries: &[Query<'_>],
+        filter: Option<&Filter>,
+        dimension: usize,
+    ) -> Result<Vec<Ranking>> {
+        let quick = self.is_quick(queries.len(), dimension);
+        let mut best = match quick || queries.len() < BLOCK_QUERIES {
+            true => self.scan(queries, filter, quick)?,
+            false => queries
+                .par_chunks(BLOCK_QUERIES)
+                .map(|queries| self.scan(queries, filter, false))
+                .collect::<Result<Vec<_>>>()?
+                .into_iter()
+                .flatten()
+                .collect(),
+        };
+        let walk = |(query, best): (&Query<'_>, &mut Best)| {
+            self.scratches.lend(|scratch| {
+                self.walks.iter().try_for_each(|walk| self.walk(walk, query, scratch, best))
+            })
+        };
+        if quick {
+            queries.iter().zip(&mut best).try_for_each(walk)?;
+        } else if !self.walks.is_empty() {
+            queries.par_iter().zip(&mut best).try_for_each(walk)?;
+        }
+        let sorted = |best: Best| {
+            let mut best = best.into_sorted();
+            best.truncate(best.partition_point(|(score, _)| *score >= self.floor));
+            best
+        };
+        Ok(best.into_iter().map(sorted).collect())
+    }
+
+    fn walk(
+        &self,
+        walk: &Walk,
+        query: &Query<'_>,
+        scratch: &mut Scratch,
+        best: &mut Best,
+    ) -> Result<()> {
+        let live = &self.snapshot.segments[walk.segment];
+        let Some(graph) = live.segment.graph() else {
+            return Ok(());
+        };
+        let prepared = graph.prepare(query.vector());
+        let options = graph::SearchOptions {
+            effort: self.effort,
+            ..graph::SearchOptions::new(self.limit, graph.dimension())
+        };
+        let found = match &walk.selection {
+            Selection::Live if live.dead.is_empty() => {
+                graph.search(&prepared, &options, |_| true, scratch)
+            }
+            Selection::Live => graph.search(&prepared, &options, |row| live.is_live(row), scratch),
+            Selection::Rows(rows) => {
+                let (met, accepted) = (Cell::new(0u32), Cell::new(0u32));
+                let accept = |row| {
+                    let accepts = rows.contains(row);
+                    met.set(met.get() + 1);
+                    accepted.set(accepted.get() + u32::from(accepts));
+                    accepts
+                };
+                let found = graph.search(&prepared, &options, accept, scratch);
+                let expected = rows.len() as f64 / f64::from(graph.count());
+                let luck = f64::from(accepted.get()) / f64::from(met.get().max(1)) / expected;
+                if luck < LEAST_LUCK {
+                    return self.scan_chosen(walk.segment, rows, query, best);
+                }
+                found
+            }
+        };
+        for (score, row) in found {
+            best.push(score, Address::new(walk.segment, row));
+        }
+        Ok(())
+    }
+
+    /// Compares these rows of a segment one by one.
+    fn scan_chosen(
+        &self,
+        segment: usize,
+        rows: &RoaringBitmap,
+        query: &Query<'_>,
+        best: &mut Best,
+    ) -> Result<()> {
+        let live = &self.snapshot.segments[segment];
+        let mut score = [0.0];
+        for row in rows {
+            live.segment.score_rows(query, row..row + 1, &mut score)?;
+            best.push(score[0], Address::new(segment, row));
+        }
+        Ok(())
+    }
+
+    fn scan(
+        &self,
+        queries: &[Query<'_>],
+        filter: Option<&Filter>,
+        quick: bool,
+    ) -> Result<Vec<Best>> {
+        let empty = || queries.iter().map(|_| Best::new(self.limit)).collect::<Vec<_>>();
+        let scan = |mut best: Vec<Best>, scan: &Scan| {
+            self.scan_rows(scan, queries, filter, &mut best)?;
+            Ok(best)
+        };
+        if quick {
+            return self.scans.iter().try_fold(empty(), scan);
+        }
+        self.scans.par_iter().try_fold(empty, scan).try_reduce(empty, |mut best, other| {
+            for (best, other) in best.iter_mut().zip(other) {
+                best.merge(other);
+            }
+            Ok(best)
+        })
+    }
+
+    fn scan_rows(
+        &self,
+        scan: &Scan,
+        queries: &[Query<'_>],
+        filter: Option<&Filter>,
+        best: &mut [Best],
+    ) -> Result<()> {
+        let live = self.snapshot.segments.get(scan.part);
+        match (&scan.rows, live) {
+            (ScannedRows::Segment(rows), Some(live)) => {
+                let starts = rows.clone().step_by(BLOCK_ROWS);
+                starts
+                    .map(|start| start..rows.end.min(start + BLOCK_ROWS as u32))
+                    .try_for_each(|block| score_block(scan.part, live, block, queries, best))
+            }
+            (ScannedRows::Chosen(rows), Some(_)) => queries
+                .iter()
+                .zip(best)
+                .try_for_each(|(query, best)| self.scan_chosen(scan.part, rows, query, best)),
+            (ScannedRows::Slab(slab), _) => {
+                let head = &self.snapshot.heads[scan.part - self.snapshot.segments.len()];
+                scan_slab(scan.part, head, *slab, queries, filter, best);
+                Ok(())
+            }
+            (_, None) => Ok(()),
+        }
+    }
+}
+
+type Best = TopK<Address>;
+
+/// Cuts what is scanned of a segment into runs for one thread each.
+fn scans_of(live: &LiveSegment, selection: Selection) -> impl Iterator<Item = ScannedRows> + use<> {
+    let rows = live.segment.rows();
+    let (ranges, chosen) = match selection {
+        Selection::Live => {
+            let starts = (0..rows).step_by(TASK_ROWS as usize);
+            (Some(starts.map(move |start| start..rows.min(start.saturating_add(TASK_ROWS)))), None)
+        }
+        Selection::Rows(rows) => (None, Some(rows)),
+    };
+    ranges.into_iter().flatten().map(ScannedRows::Segment).chain(chosen.map(ScannedRows::Chosen))
+}
+
+fn score_block(
+    part: usize,
+    live: &LiveSegment,
+    rows: Range<u32>,
+    queries: &[Query<'_>],
+    best: &mut [Best],
+) -> Result<()> {
+    let mut scores = [0.0; BLOCK_ROWS];
+    let scores = &mut scores[..rows.len()];
+    for (query, best) in queries.iter().zip(best.iter_mut()) {
+        live.segment.score_rows(query, rows.clone(), scores)?;
+        for (&score, row) in scores.iter().zip(rows.clone()) {
+            if score >= best.threshold() && live.is_live(row) {
+                best.push(score, Address::new(part, row));
+            }
+        }
+    }
+    Ok(())
+}
+
+fn scan_slab(
+    part: usize,
+    head: &HeadSnapshot,
+    slab: usize,
     queries: &[Query<'_>],
     filter: Option<&Filter>,
-    first_slot: u32,
-    slab: &Slab,
-    best: &mut [TopK],
+    best: &mut [Best],
 ) {
+    let Some((first_slot, slab)) = head.vectors.slab(slab) else {
+        return;
+    };
     let mut ceilings = [0.0; BLOCK_ROWS];
     let mut scores = [0.0; BLOCK_ROWS];
     for first_row in (0..slab.rows()).step_by(BLOCK_ROWS) {
         let rows = first_row..slab.rows().min(first_row + BLOCK_ROWS);
         let codes = slab.codes(rows.clone());
         for (query, best) in queries.iter().zip(best.iter_mut()) {
+            let slot = |row: usize| first_slot + row as u32;
+            // A filter costs more than a score, so only what would enter is put to it.
             let enters = |row: usize| {
-                slab.is_live(row)
-                    && filter.is_none_or(|filter| snapshot.matches(first_slot + row as u32, filter))
+                slab.is_live(row) && filter.is_none_or(|filter| head.matches(slot(row), filter))
             };
             let inverse_norms = slab.inverse_norms(rows.clone());
             let Some((codes, factors)) = codes else {
                 let scores = &mut scores[..rows.len()];
                 query.score_rows(slab.values(rows.clone()), inverse_norms, scores);
                 for (&score, row) in scores.iter().zip(rows.clone()) {
-                    // A filter costs more than a score, so only what would enter is put to it.
                     if score >= best.threshold() && enters(row) {
-                        best.push(score, first_slot + row as u32);
+                        best.push(score, Address::new(part, slot(row)));
                     }
                 }
                 continue;
@@ -109,7 +412,7 @@ fn search_slab(
                 let mut score = [0.0];
                 let inverse_norm = slab.inverse_norms(row..row + 1);
                 query.score_rows(slab.values(row..row + 1), inverse_norm, &mut score);
-                best.push(score[0], first_slot + row as u32);
+                best.push(score[0], Address::new(part, slot(row)));
             }
         }
     }

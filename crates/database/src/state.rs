@@ -1,131 +1,218 @@
-//! A collection in memory: what the log adds up to.
+//! A collection now: segments on disk, heads in memory, and where each record is.
 
-use std::cmp::Reverse;
-use std::collections::{BTreeMap, BinaryHeap, HashMap, HashSet};
+use std::collections::{BTreeMap, HashSet};
 use std::sync::Arc;
 
-use serde_json::Value;
+use roaring::RoaringBitmap;
 
 use crate::error::Result;
-use crate::filter::Filter;
+use crate::head::{Head, HeadSnapshot};
 use crate::log::LogFile;
-use crate::record::{Document, Hit, Id, Record, Written};
-use crate::records::{Records, StoredRecord};
+use crate::record::{Document, Id, Written};
+use crate::records::StoredRecord;
 use crate::schema::Schema;
+use crate::segment::Segment;
+use crate::snapshot::Snapshot;
 use crate::transaction::Changes;
-use crate::vectors::Vectors;
 
-/// A collection at one moment. Costs three reference counts to take and is never changed
-/// afterwards: later writes copy what a snapshot still holds.
+/// A segment and which of its rows are no longer there.
 #[derive(Clone)]
-pub(crate) struct Snapshot {
-    pub(crate) vectors: Vectors,
-    pub(crate) records: Records,
-    /// Where the texts stand; stays readable after a compaction has deleted the file.
-    log: Arc<LogFile>,
+pub(crate) struct LiveSegment {
+    pub(crate) segment: Arc<Segment>,
+    pub(crate) dead: Arc<RoaringBitmap>,
 }
 
-/// A collection now.
+impl LiveSegment {
+    pub(crate) fn live_rows(&self) -> u64 {
+        u64::from(self.segment.rows()) - self.dead.len()
+    }
+
+    pub(crate) fn is_live(&self, row: u32) -> bool {
+        !self.dead.contains(row)
+    }
+
+    /// The row of a live record.
+    fn find(&self, id: &Id) -> Result<Option<u32>> {
+        Ok(self.segment.find(id)?.filter(|row| self.is_live(*row)))
+    }
+}
+
+/// A row of one of the segments.
+#[derive(Clone, Copy)]
+struct SegmentRow {
+    segment: usize,
+    row: u32,
+}
+
+/// Which rows of segments a transaction replaces or deletes. Found before the transaction is
+/// written, because a damaged segment may refuse; good as long as no other writer comes between.
+pub(crate) struct Replaced {
+    deletes: Vec<Option<SegmentRow>>,
+    records: Vec<Option<SegmentRow>>,
+}
+
+/// Where a live record is.
+#[derive(Clone, Copy)]
+enum Location {
+    Segment(SegmentRow),
+    Head { head: usize, slot: u32 },
+}
+
+/// A collection now. A live id is in exactly one place.
 pub(crate) struct State {
-    snapshot: Snapshot,
-    /// A record keeps its slot for as long as its id lives.
-    slots: HashMap<Id, u32>,
-    /// Slots to use again, smallest first, so that the last slabs run empty and are given back.
-    free: BinaryHeap<Reverse<u32>>,
-    /// Slots ever used: the next one when none is free.
-    next_slot: u32,
+    /// Oldest first.
+    segments: Arc<Vec<LiveSegment>>,
+    /// Oldest first; the last one takes the writes, the others are frozen. Never empty.
+    heads: Vec<Head>,
     documents: BTreeMap<String, Document>,
-    /// One copy of each source name, however many records come from it.
+    /// One copy of each source name in memory, however many records come from it.
     sources: HashSet<Arc<str>>,
-    live_bytes: u64,
-    record_heap_bytes: u64,
 }
 
 impl State {
-    pub(crate) fn new(schema: &Schema, log: Arc<LogFile>) -> Self {
-        Self {
-            snapshot: Snapshot {
-                vectors: Vectors::new(schema.dimension, schema.metric),
-                records: Records::default(),
-                log,
-            },
-            slots: HashMap::new(),
-            free: BinaryHeap::new(),
-            next_slot: 0,
-            documents: BTreeMap::new(),
-            sources: HashSet::new(),
-            live_bytes: 0,
-            record_heap_bytes: 0,
-        }
+    pub(crate) fn new(
+        segments: Vec<LiveSegment>,
+        documents: BTreeMap<String, Document>,
+        head: Head,
+    ) -> Self {
+        let segments = Arc::new(segments);
+        Self { segments, heads: vec![head], documents, sources: HashSet::new() }
     }
 
     pub(crate) fn snapshot(&self) -> Snapshot {
-        self.snapshot.clone()
+        let heads: Vec<HeadSnapshot> = self.heads.iter().map(Head::snapshot).collect();
+        Snapshot { segments: self.segments.clone(), heads }
     }
 
+    pub(crate) fn segments(&self) -> &Arc<Vec<LiveSegment>> {
+        &self.segments
+    }
+
+    pub(crate) fn heads(&self) -> &[Head] {
+        &self.heads
+    }
+
+    /// The head that takes the writes.
+    pub(crate) fn active_head(&self) -> &Head {
+        &self.heads[self.heads.len() - 1]
+    }
+
+    fn active_head_mut(&mut self) -> &mut Head {
+        let last = self.heads.len() - 1;
+        &mut self.heads[last]
+    }
+
+    /// Live records.
     pub(crate) fn len(&self) -> usize {
-        self.slots.len()
-    }
-
-    pub(crate) fn slot(&self, id: &Id) -> Option<u32> {
-        self.slots.get(id).copied()
+        let in_segments: u64 = self.segments.iter().map(LiveSegment::live_rows).sum();
+        in_segments as usize + self.heads.iter().map(Head::len).sum::<usize>()
     }
 
     pub(crate) fn documents(&self) -> &BTreeMap<String, Document> {
         &self.documents
     }
 
-    /// What the live records and documents take in the log, frame headers apart.
-    pub(crate) fn live_bytes(&self) -> u64 {
-        self.live_bytes
+    fn locate(&self, id: &Id) -> Result<Option<Location>> {
+        for (head, records) in self.heads.iter().enumerate() {
+            if let Some(slot) = records.slot(id) {
+                return Ok(Some(Location::Head { head, slot }));
+            }
+        }
+        Ok(self.locate_in_segments(id)?.map(Location::Segment))
     }
 
-    /// Whether so many new records would find a slot.
-    pub(crate) fn has_room_for(&self, records: usize) -> bool {
-        records <= self.free.len() + (u32::MAX - self.next_slot) as usize
+    /// Recent segments first: what is changed at all is mostly changed again.
+    fn locate_in_segments(&self, id: &Id) -> Result<Option<SegmentRow>> {
+        for (segment, live) in self.segments.iter().enumerate().rev() {
+            if let Some(row) = live.find(id)? {
+                return Ok(Some(SegmentRow { segment, row }));
+            }
+        }
+        Ok(None)
     }
 
-    /// An estimate of the memory in use: exact for vectors, near for the rest.
-    pub(crate) fn memory_bytes(&self) -> u64 {
-        let snapshot = &self.snapshot;
-        let documents: usize = self
-            .documents
-            .keys()
-            .map(|source| source.len() + size_of::<(String, Document)>())
-            .sum();
-        let sources: usize = self.sources.iter().map(|source| source.len() + 32).sum();
-        snapshot.vectors.memory_bytes()
-            + (snapshot.records.slots() * size_of::<Option<StoredRecord>>()) as u64
-            + (self.slots.capacity() * (size_of::<(Id, u32)>() + 1)) as u64
-            + self.record_heap_bytes
-            + (documents + sources) as u64
+    pub(crate) fn contains(&self, id: &Id) -> Result<bool> {
+        Ok(self.locate(id)?.is_some())
     }
 
-    /// Applies a transaction that is in the log, its payload at `payload_offset`.
-    pub(crate) fn apply(&mut self, changes: Changes, payload_offset: u64) -> Written {
-        let deleted = changes.deletes.iter().filter(|id| self.delete(id)).count();
+    /// Where a snapshot taken now has the record.
+    pub(crate) fn address(&self, id: &Id) -> Result<Option<Address>> {
+        let segments = self.segments.len();
+        Ok(self.locate(id)?.map(|location| match location {
+            Location::Segment(SegmentRow { segment, row }) => Address::new(segment, row),
+            Location::Head { head, slot } => Address::new(segments + head, slot),
+        }))
+    }
+
+    /// The source that a live record came from.
+    pub(crate) fn source(&self, id: &Id) -> Result<Option<Arc<str>>> {
+        let place = match self.locate(id)? {
+            None => return Ok(None),
+            Some(Location::Head { head, slot }) => {
+                self.heads[head].record(slot).and_then(|record| record.place.clone())
+            }
+            Some(Location::Segment(SegmentRow { segment, row })) => {
+                self.segments[segment].segment.stored(row)?.place
+            }
+        };
+        Ok(place.map(|place| place.source))
+    }
+
+    /// # Errors
+    /// `Corrupt` where a segment cannot tell whether it holds an id.
+    pub(crate) fn replaced_by(&self, changes: &Changes) -> Result<Replaced> {
+        let in_segment = |id: &Id| match self.heads.iter().any(|head| head.slot(id).is_some()) {
+            true => Ok(None),
+            false => self.locate_in_segments(id),
+        };
+        Ok(Replaced {
+            deletes: changes.deletes.iter().map(in_segment).collect::<Result<_>>()?,
+            records: changes.records.iter().map(|r| in_segment(&r.id)).collect::<Result<_>>()?,
+        })
+    }
+
+    /// Applies a transaction that is in the log of the active head, its payload at
+    /// `payload_offset`.
+    pub(crate) fn apply(
+        &mut self,
+        changes: Changes,
+        replaced: Replaced,
+        payload_offset: u64,
+    ) -> Written {
+        let mut deleted = 0;
+        for (id, row) in changes.deletes.iter().zip(replaced.deletes) {
+            let in_head = self.heads.iter_mut().any(|head| head.delete(id));
+            deleted += usize::from(in_head || self.bury(row));
+        }
         let upserted = changes.records.len();
         let dimension = changes.vectors.len() / upserted.max(1);
-        for (row, record) in changes.records.into_iter().enumerate() {
-            self.upsert(
-                record.in_payload_at(payload_offset),
-                &changes.vectors[row * dimension..][..dimension],
-            );
+        let vectors = changes.vectors.chunks_exact(dimension.max(1));
+        for ((record, row), vector) in
+            changes.records.into_iter().zip(replaced.records).zip(vectors)
+        {
+            let frozen = self.heads.len() - 1;
+            self.heads[..frozen].iter_mut().any(|head| head.delete(&record.id));
+            self.bury(row);
+            let record = self.with_shared_source(record.in_payload_at(payload_offset));
+            self.active_head_mut().upsert(record, vector);
         }
         for (source, document) in changes.documents {
-            self.set_document(source, document);
+            match document {
+                Some(document) => self.documents.insert(source, document),
+                None => self.documents.remove(&source),
+            };
         }
         Written { upserted, deleted }
     }
 
-    /// Continues with a compacted log. The caller has kept writers out since it read `records`.
-    pub(crate) fn replace_log(&mut self, log: Arc<LogFile>, records: Records) {
-        self.snapshot.log = log;
-        self.snapshot.records = records;
-        self.sources.retain(|source| Arc::strong_count(source) > 1);
+    /// Takes a row out of its segment; returns whether it was there.
+    fn bury(&mut self, row: Option<SegmentRow>) -> bool {
+        row.is_some_and(|SegmentRow { segment, row }| {
+            Arc::make_mut(&mut Arc::make_mut(&mut self.segments)[segment].dead).insert(row)
+        })
     }
 
-    fn upsert(&mut self, mut record: StoredRecord, vector: &[f32]) {
+    fn with_shared_source(&mut self, mut record: StoredRecord) -> StoredRecord {
         if let Some(place) = &mut record.place {
             match self.sources.get(&place.source) {
                 Some(source) => place.source = source.clone(),
@@ -134,122 +221,73 @@ impl State {
                 }
             }
         }
-        let slot = match self.slots.get(&record.id) {
-            Some(slot) => *slot,
-            None => {
-                let slot = self.free.pop().map_or(self.next_slot, |Reverse(slot)| slot);
-                self.next_slot = self.next_slot.max(slot + 1);
-                self.slots.insert(record.id.clone(), slot);
-                slot
-            }
-        };
-        self.live_bytes += u64::from(record.logged_bytes);
-        self.record_heap_bytes += heap_bytes(&record);
-        self.snapshot.vectors.set(slot, vector);
-        let old = self.snapshot.records.replace(slot, Some(record));
-        self.forget(old);
+        record
     }
 
-    fn delete(&mut self, id: &Id) -> bool {
-        let Some(slot) = self.slots.remove(id) else {
-            return false;
-        };
-        self.snapshot.vectors.remove(slot);
-        let old = self.snapshot.records.replace(slot, None);
-        self.forget(old);
-        self.free.push(Reverse(slot));
-        true
+    /// Freezes the active head; an empty one for this log takes the writes from now on.
+    pub(crate) fn freeze(&mut self, schema: &Schema, log: Arc<LogFile>) {
+        self.heads.push(Head::new(schema, log));
     }
 
-    fn forget(&mut self, record: Option<StoredRecord>) {
-        if let Some(record) = record {
-            self.live_bytes -= u64::from(record.logged_bytes);
-            self.record_heap_bytes -= heap_bytes(&record);
+    /// Puts a segment in the place of the oldest head, which it was written from; `None` where
+    /// the head had become empty.
+    pub(crate) fn replace_oldest_head(&mut self, segment: Option<LiveSegment>) {
+        self.heads.remove(0);
+        Arc::make_mut(&mut self.segments).extend(segment);
+        self.sources.retain(|source| Arc::strong_count(source) > 1);
+    }
+
+    /// Lets go of the segments that hold nothing live any more; returns their numbers.
+    pub(crate) fn remove_empty_segments(&mut self) -> Vec<u64> {
+        let is_empty = |live: &LiveSegment| live.live_rows() == 0;
+        let empty = self.segments.iter().filter(|live| is_empty(live));
+        let numbers: Vec<u64> = empty.map(|live| live.segment.number()).collect();
+        if !numbers.is_empty() {
+            Arc::make_mut(&mut self.segments).retain(|live| !is_empty(live));
+        }
+        numbers
+    }
+
+    /// Puts a segment in the place of the ones that it was merged from.
+    pub(crate) fn replace_segments(&mut self, merged: &[u64], segment: Option<LiveSegment>) {
+        let segments = Arc::make_mut(&mut self.segments);
+        let is_merged = |live: &LiveSegment| merged.contains(&live.segment.number());
+        let place = segments.iter().position(is_merged).unwrap_or(segments.len());
+        segments.retain(|live| !is_merged(live));
+        if let Some(segment) = segment {
+            segments.insert(place, segment);
         }
     }
 
-    fn set_document(&mut self, source: String, document: Option<Document>) {
-        let bytes = document_bytes(&source);
-        let old = match document {
-            Some(document) => {
-                self.live_bytes += bytes;
-                self.documents.insert(source, document)
-            }
-            None => self.documents.remove(&source),
-        };
-        if old.is_some() {
-            self.live_bytes -= bytes;
-        }
+    /// An estimate of the memory in use, mapped segments apart.
+    pub(crate) fn memory_bytes(&self) -> u64 {
+        let documents: usize = self
+            .documents
+            .keys()
+            .map(|source| source.len() + size_of::<(String, Document)>())
+            .sum();
+        let sources: usize = self.sources.iter().map(|source| source.len() + 32).sum();
+        let heads: u64 = self.heads.iter().map(Head::memory_bytes).sum();
+        let dead: usize = self.segments.iter().map(|live| live.dead.serialized_size()).sum();
+        heads + (documents + sources + dead) as u64
     }
 }
 
-impl Snapshot {
-    /// The live record in a slot, with its text.
-    ///
-    /// # Errors
-    /// `Corrupt` where the text on disk is no longer what was written, `Io` where it cannot be
-    /// read.
-    pub(crate) fn record(&self, slot: u32) -> Result<Option<Record>> {
-        let Some(record) = self.records.get(slot) else {
-            return Ok(None);
-        };
-        Ok(Some(Record {
-            id: record.id.clone(),
-            vector: self.vectors.row(slot).to_vec(),
-            text: self.text(record)?,
-            metadata: record.metadata.clone(),
-            place: record.place.clone(),
-        }))
+/// Where a record is in one snapshot: orders as records were written, replaced ones at the end.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) struct Address(u64);
+
+impl Address {
+    pub(crate) fn new(part: usize, row: u32) -> Self {
+        Self((part as u64) << 32 | u64::from(row))
     }
 
-    /// As [`Snapshot::record`], without the vector.
-    pub(crate) fn hit(&self, slot: u32, score: f32) -> Result<Option<Hit>> {
-        let Some(record) = self.records.get(slot) else {
-            return Ok(None);
-        };
-        Ok(Some(Hit {
-            id: record.id.clone(),
-            score,
-            text: self.text(record)?,
-            metadata: record.metadata.clone(),
-            place: record.place.clone(),
-        }))
+    /// Segments first, then heads.
+    pub(crate) fn part(self) -> usize {
+        (self.0 >> 32) as usize
     }
 
-    /// Whether the slot holds a record that matches.
-    pub(crate) fn matches(&self, slot: u32, filter: &Filter) -> bool {
-        self.records.get(slot).is_some_and(|record| filter.matches(record))
+    pub(crate) fn row(self) -> u32 {
+        self.0 as u32
     }
-
-    /// The text of a record of this snapshot.
-    pub(crate) fn text(&self, record: &StoredRecord) -> Result<Option<String>> {
-        record.text.map(|location| self.log.read_text(location)).transpose()
-    }
-}
-
-/// What a document entry takes in a payload.
-fn document_bytes(source: &str) -> u64 {
-    (4 + source.len() + 1 + size_of::<Document>()) as u64
-}
-
-/// Bytes on the heap that this record alone holds.
-fn heap_bytes(record: &StoredRecord) -> u64 {
-    let id = match &record.id {
-        Id::Int(_) => 0,
-        Id::Str(text) => text.len() + 16,
-    };
-    id as u64 + record.metadata.as_deref().map_or(0, |value| 16 + value_bytes(value))
-}
-
-fn value_bytes(value: &Value) -> u64 {
-    let inner = match value {
-        Value::Null | Value::Bool(_) | Value::Number(_) => 0,
-        Value::String(text) => text.len() as u64,
-        Value::Array(items) => items.iter().map(value_bytes).sum(),
-        // Each entry also has a hash and an index into the table.
-        Value::Object(map) => {
-            map.iter().map(|(key, value)| 48 + key.len() as u64 + value_bytes(value)).sum()
-        }
-    };
-    size_of::<Value>() as u64 + inner
 }

@@ -1,24 +1,31 @@
-//! One collection: its log, its memory, and the path of a write from one to the other.
+//! One collection: its files, its memory, and the path of a write from one to the other.
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::time::Duration;
 
-use parking_lot::{MappedRwLockReadGuard, Mutex, RwLock, RwLockReadGuard};
+use parking_lot::{Condvar, MappedRwLockReadGuard, Mutex, RwLock, RwLockReadGuard};
 
 use crate::collection::CollectionStats;
+use crate::database::Options;
 use crate::error::{Error, Result};
 use crate::files::sync_directory;
 use crate::flusher::Flusher;
 use crate::frame::PreparedFrame;
-use crate::generations::{log_path, newest_generation, remove_older};
+use crate::generations::log_path;
 use crate::group_commit::GroupCommit;
+use crate::index_options::IndexOptions;
 use crate::log::LogFile;
+use crate::manifest::Manifest;
+use crate::opening::{self, Opened};
+use crate::publish::Published;
 use crate::record::{Transaction, Written};
-use crate::records::Records;
-use crate::replay::replay;
 use crate::schema::Schema;
+use crate::search::Scratches;
 use crate::state::State;
 use crate::transaction::{self, Changes};
+use crate::upkeep::Upkeep;
 use crate::validate::validate;
 use crate::writer::Writer;
 
@@ -31,19 +38,75 @@ pub(crate) enum Commitment {
     Batch(Arc<Flusher>),
 }
 
-/// One collection. Locks are taken in the order `writer`, `state`, group commit; `state` is never
-/// held across a flush, a read of the log, or work for other threads.
+/// What bounds the memory of a collection.
+#[derive(Clone, Copy)]
+pub(crate) struct Limits {
+    /// Records in a head before it becomes a segment.
+    head_records: usize,
+    /// Bytes of a head's log before it becomes a segment.
+    head_bytes: u64,
+    /// Rows that are merged into one segment at most.
+    pub(crate) merged_rows: u64,
+}
+
+impl Limits {
+    /// A limit of the whole memory leaves a sixteenth for the active head, of which there may be
+    /// several, and half for building a graph.
+    fn new(options: &Options, schema: &Schema, index: &IndexOptions) -> Self {
+        let Options { head_records, head_bytes, memory_limit, .. } = *options;
+        match memory_limit {
+            None => Self { head_records, head_bytes, merged_rows: u64::MAX },
+            Some(bytes) => Self {
+                head_records,
+                head_bytes: head_bytes.min(bytes / 16),
+                merged_rows: bytes / 2 / index.build_options(schema).memory_bytes_a_row(),
+            },
+        }
+    }
+}
+
+/// Writers wait once the active head has grown to this many times its limits.
+const PATIENCE: usize = 4;
+
+/// How long a merge waits for more segments to come: a load in one go is then merged once.
+pub(crate) const MERGE_DELAY: Duration = Duration::from_secs(1);
+
+/// One collection. Locks are taken in the order `flushing`, `merging`, `writer`, `published`,
+/// `state`, group commit; `state` is never held across a flush, a read of the log, or work for
+/// other threads.
 pub(crate) struct Store {
     name: String,
     schema: Schema,
     folder: PathBuf,
     commitment: Commitment,
-    /// Dead bytes beyond those of live records that a log may hold before it is compacted.
-    compaction_slack: u64,
+    limits: Limits,
+    upkeep: Arc<Upkeep>,
     /// `None` once the collection is closed or dropped.
     writer: Mutex<Option<Writer>>,
     state: RwLock<Access>,
     commit: Arc<GroupCommit>,
+    /// Held by whoever turns heads into segments.
+    pub(crate) flushing: Mutex<()>,
+    /// Held by whoever merges segments.
+    pub(crate) merging: Mutex<()>,
+    pub(crate) published: Mutex<Published>,
+    /// Held for a moment only, whatever else is held.
+    index: Mutex<IndexOptions>,
+    scratches: Arc<Scratches>,
+    pub(crate) next_segment: AtomicU64,
+    /// Set for good when the collection closes: background work ends soon.
+    stopping: AtomicBool,
+    /// A merge in the background gives way to one that somebody waits for.
+    pub(crate) giving_way: AtomicBool,
+    /// The outcome of the last flush of a head, for writers who wait for it.
+    flush_outcome: Mutex<std::result::Result<(), String>>,
+    flush_ended: Condvar,
+}
+
+/// What was cut off at the end of a log.
+pub(crate) struct TornTail {
+    pub(crate) offset: u64,
+    pub(crate) bytes: u64,
 }
 
 enum Access {
@@ -53,54 +116,54 @@ enum Access {
 }
 
 impl Store {
-    /// Writes the log of an empty collection into a folder that nobody knows yet.
-    pub(crate) fn create(folder: &Path, schema: &Schema) -> Result<()> {
+    /// Writes the files of an empty collection into a folder that nobody knows yet.
+    pub(crate) fn create(folder: &Path, schema: &Schema, index: IndexOptions) -> Result<()> {
         let log = LogFile::create(log_path(folder, 1), 1, schema)?;
         log.flush()?;
         log.publish()?;
+        Manifest::new(1, index).write(folder)?;
         sync_directory(folder)
     }
 
-    /// Reads a collection from its folder; the second value is the torn tail that was cut off, as
-    /// offset and length. Older generations and unfinished files are removed.
+    /// Reads a collection from its folder; the second value is the torn tail that was cut off. Files
+    /// that no longer belong to it are removed.
     pub(crate) fn open(
         name: &str,
         folder: PathBuf,
         commitment: Commitment,
-        compaction_slack: u64,
-    ) -> Result<(Self, Option<(u64, u64)>)> {
-        let Some(generation) = newest_generation(&folder)? else {
-            return Err(Error::Corrupt {
-                path: folder,
-                offset: 0,
-                reason: "the collection's folder holds no log".to_owned(),
-            });
-        };
-        let path = log_path(&folder, generation);
-        let (log, schema) = LogFile::open(&path, true)?;
-        if log.generation != generation {
-            return Err(log.corrupt(16, "the header's generation is not the file name's"));
-        }
-        let log = Arc::new(log);
-        let replayed = replay(&log, &schema)?;
-        remove_older(&folder, generation)?;
-        let torn = (replayed.bytes_cut > 0).then_some((replayed.end, replayed.bytes_cut));
-        let store = Self {
+        options: &Options,
+        upkeep: Arc<Upkeep>,
+    ) -> Result<(Arc<Self>, Option<TornTail>)> {
+        let Opened { schema, manifest, log, replayed } = opening::open(&folder)?;
+        let torn = TornTail { offset: replayed.end, bytes: replayed.bytes_cut };
+        let torn = Some(torn).filter(|torn| torn.bytes > 0);
+        let store = Arc::new(Self {
             name: name.to_owned(),
+            limits: Limits::new(options, &schema, &manifest.index),
             schema,
             folder,
             commitment,
-            compaction_slack,
+            upkeep,
             commit: Arc::new(GroupCommit::new(name, log.clone(), replayed.end)),
             writer: Mutex::new(Some(Writer {
                 log,
                 end: replayed.end,
                 next_sequence: replayed.next_sequence,
                 sealed: replayed.sealed,
-                compact_from: 0,
             })),
             state: RwLock::new(Access::Open(Box::new(replayed.state))),
-        };
+            flushing: Mutex::default(),
+            merging: Mutex::default(),
+            next_segment: AtomicU64::new(manifest.next_segment),
+            index: Mutex::new(manifest.index),
+            scratches: Arc::default(),
+            published: Mutex::default(),
+            stopping: AtomicBool::new(false),
+            giving_way: AtomicBool::new(false),
+            flush_outcome: Mutex::new(Ok(())),
+            flush_ended: Condvar::new(),
+        });
+        store.look_after()?;
         Ok((store, torn))
     }
 
@@ -120,6 +183,41 @@ impl Store {
         &self.commit
     }
 
+    pub(crate) fn upkeep(&self) -> &Upkeep {
+        &self.upkeep
+    }
+
+    pub(crate) fn limits(&self) -> &Limits {
+        &self.limits
+    }
+
+    /// What searches of this collection share.
+    pub(crate) fn scratches(&self) -> &Arc<Scratches> {
+        &self.scratches
+    }
+
+    /// How vectors are indexed, now and when the collection is next opened.
+    pub(crate) fn index(&self) -> IndexOptions {
+        *self.index.lock()
+    }
+
+    /// Changes how segments are indexed from now on.
+    ///
+    /// # Errors
+    /// `Io` or `Poisoned` where the change cannot be kept.
+    pub(crate) fn set_index(self: &Arc<Self>, index: IndexOptions) -> Result<()> {
+        if self.index() != index {
+            *self.index.lock() = index;
+            self.publish()?;
+            self.look_after()?;
+        }
+        Ok(())
+    }
+
+    pub(crate) fn is_stopping(&self) -> bool {
+        self.stopping.load(Ordering::Relaxed)
+    }
+
     /// The collection in memory. Hold it for lookups only.
     ///
     /// # Errors
@@ -130,6 +228,14 @@ impl Store {
             Access::Closed | Access::Dropped => None,
         })
         .map_err(|access| self.no_access(&access))
+    }
+
+    /// Changes the collection in memory; only under the writer's lock.
+    pub(crate) fn change_state<T>(&self, change: impl FnOnce(&mut State) -> T) -> Result<T> {
+        match &mut *self.state.write() {
+            Access::Open(state) => Ok(change(state)),
+            access => Err(self.no_access(access)),
+        }
     }
 
     fn no_access(&self, access: &Access) -> Error {
@@ -151,7 +257,7 @@ impl Store {
     }
 
     /// Writes a transaction; returns when it is as durable as the database was opened for.
-    pub(crate) fn write(&self, transaction: Transaction) -> Result<Written> {
+    pub(crate) fn write(self: &Arc<Self>, transaction: Transaction) -> Result<Written> {
         let transaction = validate(transaction, &self.schema)?;
         // Encoding is most of the work and needs no lock.
         let (frame, changes) = transaction::encode(transaction)?;
@@ -161,11 +267,11 @@ impl Store {
     /// Writes the transaction that `decide` draws up from the present state, which no other
     /// writer can change meanwhile. An empty transaction is not written.
     pub(crate) fn write_decided(
-        &self,
-        decide: impl FnOnce(&State) -> Transaction,
+        self: &Arc<Self>,
+        decide: impl FnOnce(&State) -> Result<Transaction>,
     ) -> Result<Written> {
         self.commit_with(|writer| {
-            let transaction = decide(&*self.state()?);
+            let transaction = decide(&*self.state()?)?;
             if transaction == Transaction::default() {
                 return Ok(None);
             }
@@ -175,16 +281,12 @@ impl Store {
     }
 
     fn commit_with(
-        &self,
+        self: &Arc<Self>,
         append: impl FnOnce(&mut Writer) -> Result<Option<Written>>,
     ) -> Result<Written> {
         let (written, generation, end) = self.with_writer(|writer| {
             let written = append(writer)?;
-            let (generation, end) = (writer.log.generation, writer.end);
-            if written.is_some() {
-                self.compact_where_worthwhile(writer)?;
-            }
-            Ok((written, generation, end))
+            Ok((written, writer.log.generation, writer.end))
         })?;
         let Some(written) = written else {
             return Ok(Written::default());
@@ -193,6 +295,9 @@ impl Store {
             Commitment::Sync => self.commit.sync_through(generation, end)?,
             Commitment::Batch(flusher) => flusher.flush_soon(&self.commit),
         }
+        // The write itself is done, whatever has become of the collection since.
+        let _ = self.look_after();
+        self.wait_for_room();
         Ok(written)
     }
 
@@ -202,19 +307,19 @@ impl Store {
         mut frame: PreparedFrame,
         changes: Changes,
     ) -> Result<Written> {
-        if !self.state()?.has_room_for(changes.records.len()) {
-            return Err(Error::InvalidArgument(format!(
-                "collection '{}' is full: it holds at most {} records",
-                self.name,
-                u32::MAX
-            )));
-        }
+        let replaced = {
+            let state = self.state()?;
+            if !state.active_head().has_room_for(changes.records.len()) {
+                return Err(Error::InvalidArgument(format!(
+                    "{} records are too many for one transaction: write them in parts",
+                    changes.records.len()
+                )));
+            }
+            state.replaced_by(&changes)?
+        };
         let payload_offset = self.append_frame(writer, &mut frame)?;
         writer.sealed = false;
-        match &mut *self.state.write() {
-            Access::Open(state) => Ok(state.apply(changes, payload_offset)),
-            access => Err(self.no_access(access)),
-        }
+        self.change_state(|state| state.apply(changes, replaced, payload_offset))
     }
 
     /// Appends a frame, or leaves the log as it was; returns where the payload starts.
@@ -235,41 +340,112 @@ impl Store {
         }
     }
 
-    fn compact_where_worthwhile(&self, writer: &mut Writer) -> Result<()> {
-        let live = self.state()?.live_bytes();
-        let dead = writer.dead_bytes(live);
-        if dead > live + self.compaction_slack && dead >= writer.compact_from {
-            // There may be no room for a second copy now. The write itself is done, so carry on,
-            // and try again when it has become worse.
-            if self.compact(writer).is_err() {
-                writer.compact_from = dead + self.compaction_slack;
-            }
+    /// Has the background do what there is to do.
+    pub(crate) fn look_after(self: &Arc<Self>) -> Result<()> {
+        let (flush, merge) = {
+            let state = self.state()?;
+            let merge = self.next_merge(&state).is_some();
+            (state.heads().len() > 1 || self.is_over_limits(&state, 1), merge)
+        };
+        if flush {
+            self.upkeep.flush_soon(self);
+        }
+        if merge {
+            self.upkeep.merge_soon(self, MERGE_DELAY);
         }
         Ok(())
     }
 
-    /// Goes on with a compacted log, whose records have the same slots as before.
-    pub(crate) fn replace_log(&self, writer: &mut Writer, compacted: Writer, records: Records) {
-        if let Access::Open(state) = &mut *self.state.write() {
-            state.replace_log(compacted.log.clone(), records);
+    /// Whether the active head has grown to `times` its limits.
+    pub(crate) fn is_over_limits(&self, state: &State, times: usize) -> bool {
+        let head = state.active_head();
+        head.len() >= self.limits.head_records * times
+            || self.commit.written() >= self.limits.head_bytes * times as u64
+    }
+
+    /// Holds a writer up while heads fill faster than segments are written, so that memory stays
+    /// bounded. Where segments cannot be written at all, it is better to go on than to hang.
+    fn wait_for_room(&self) {
+        let mut outcome = self.flush_outcome.lock();
+        while outcome.is_ok()
+            && !self.is_stopping()
+            && self.state().is_ok_and(|state| self.is_over_limits(&state, PATIENCE))
+        {
+            self.flush_ended.wait_for(&mut outcome, Duration::from_millis(100));
         }
-        self.commit.replace(compacted.log.clone(), compacted.end);
-        *writer = compacted;
+    }
+
+    /// Tells the writers who wait how a flush of a head went.
+    pub(crate) fn flush_ended(&self, outcome: &Result<()>) {
+        *self.flush_outcome.lock() = match outcome {
+            Ok(()) => Ok(()),
+            Err(error) => Err(error.to_string()),
+        };
+        self.flush_ended.notify_all();
+    }
+
+    /// Freezes the active head and goes on with the next log.
+    pub(crate) fn rotate(&self) -> Result<()> {
+        self.with_writer(|writer| {
+            self.commit.sync_all()?;
+            self.seal(writer)?;
+            let generation = writer.log.generation + 1;
+            let log =
+                LogFile::create(log_path(&self.folder, generation), generation, &self.schema)?;
+            let published = log.flush().and_then(|()| log.publish());
+            if let Err(error) = published {
+                log.discard();
+                return Err(error);
+            }
+            if let Err(error) = sync_directory(&self.folder) {
+                // After a power failure the next log could be missing.
+                self.commit.poison(format!("a new log could not be completed: {error}"));
+                return Err(error);
+            }
+            let next = Writer::new(log);
+            self.change_state(|state| state.freeze(&self.schema, next.log.clone()))?;
+            self.commit.replace(next.log.clone(), next.end);
+            *writer = next;
+            Ok(())
+        })
     }
 
     pub(crate) fn stats(&self) -> Result<CollectionStats> {
         self.with_writer(|writer| {
             let state = self.state()?;
-            let live_bytes = state.live_bytes();
-            Ok(CollectionStats {
+            let mut stats = CollectionStats {
                 records: state.len(),
                 documents: state.documents().len(),
-                file_bytes: writer.end,
-                live_bytes,
-                dead_bytes: writer.dead_bytes(live_bytes),
+                segments: state.segments().len(),
+                indexed_records: 0,
+                file_bytes: 0,
+                live_bytes: 0,
+                dead_bytes: 0,
                 generation: writer.log.generation,
                 memory_bytes: state.memory_bytes(),
-            })
+            };
+            for live in state.segments().iter() {
+                let (bytes, rows) = (live.segment.file_bytes(), u64::from(live.segment.rows()));
+                let dead = (u128::from(bytes) * u128::from(live.dead.len())
+                    / u128::from(rows.max(1))) as u64;
+                stats.file_bytes += bytes;
+                stats.dead_bytes += dead;
+                stats.live_bytes += bytes - dead;
+                if live.segment.is_indexed() {
+                    stats.indexed_records += live.live_rows() as usize;
+                }
+            }
+            for head in state.heads() {
+                let log = head.log();
+                let end = match log.generation == writer.log.generation {
+                    true => writer.end,
+                    false => log.length()?,
+                };
+                stats.file_bytes += end;
+                stats.live_bytes += head.live_bytes();
+                stats.dead_bytes += (end - log.first_frame).saturating_sub(head.live_bytes());
+            }
+            Ok(stats)
         })
     }
 
@@ -282,6 +458,8 @@ impl Store {
     /// Flushes, seals the log, and frees the memory. Later calls say `Closed`; closing again does
     /// nothing.
     pub(crate) fn close(&self) -> Result<()> {
+        self.stop();
+        let (_flushing, _merging) = (self.flushing.lock(), self.merging.lock());
         let mut writer = self.writer.lock();
         let Some(mut open) = writer.take() else {
             return Ok(());
@@ -290,6 +468,12 @@ impl Store {
         *self.state.write() = Access::Closed;
         self.commit.close();
         outcome
+    }
+
+    /// Tells background work and waiting writers to end.
+    pub(crate) fn stop(&self) {
+        self.stopping.store(true, Ordering::Relaxed);
+        self.flush_ended.notify_all();
     }
 
     /// A seal makes damage to the last frames as plain as damage to all the others.
@@ -304,6 +488,8 @@ impl Store {
 
     /// Lets go of the files, which the caller deletes. Later calls say `NotFound`.
     pub(crate) fn abandon(&self) {
+        self.stop();
+        let (_flushing, _merging) = (self.flushing.lock(), self.merging.lock());
         let mut writer = self.writer.lock();
         *writer = None;
         *self.state.write() = Access::Dropped;

@@ -2,6 +2,7 @@
 
 use std::collections::HashMap;
 
+use kernels::{Backend, ElementType};
 use serde_json::Value;
 
 use crate::error::{Error, Result};
@@ -41,7 +42,25 @@ pub(crate) fn validate(mut transaction: Transaction, schema: &Schema) -> Result<
         }
     }
     transaction.upserts = last_of_each_id(transaction.upserts, schema.dimension);
+    round_vectors(&mut transaction.upserts.vectors, schema)?;
     Ok(transaction)
+}
+
+/// Rounds vectors to what the collection keeps, so that a record is the same now and after it has
+/// been written to a segment.
+fn round_vectors(vectors: &mut [f32], schema: &Schema) -> Result<()> {
+    if schema.element == ElementType::Float32 {
+        return Ok(());
+    }
+    let kernels = Backend::active();
+    let mut stored = vec![0; schema.element.row_bytes(schema.dimension)];
+    for (row, vector) in vectors.chunks_exact_mut(schema.dimension).enumerate() {
+        kernels
+            .encode_row(schema.element, vector, &mut stored)
+            .map_err(|error| Error::InvalidArgument(format!("row {row}: {error}")))?;
+        kernels.decode_row(schema.element, &stored, vector);
+    }
+    Ok(())
 }
 
 /// One finite vector of the collection's length, for a search.

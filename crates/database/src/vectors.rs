@@ -9,7 +9,6 @@ use std::ops::Range;
 use std::sync::Arc;
 
 use kernels::{RowFactors, code_stride, quantize_row};
-use rayon::prelude::*;
 
 use crate::schema::Metric;
 use crate::score;
@@ -96,12 +95,19 @@ impl Vectors {
         }
     }
 
-    /// The slabs that hold live rows, each with the slot of its first row, in slot order.
-    pub(crate) fn slabs(&self) -> impl IndexedParallelIterator<Item = (u32, Option<&Slab>)> {
-        self.slabs
-            .par_iter()
-            .enumerate()
-            .map(|(slab, rows)| ((slab * self.rows_per_slab) as u32, rows.as_deref()))
+    pub(crate) fn slab_count(&self) -> usize {
+        self.slabs.len()
+    }
+
+    /// A slab and the slot of its first row; `None` where no row of it is live.
+    pub(crate) fn slab(&self, slab: usize) -> Option<(u32, &Slab)> {
+        let rows = self.slabs.get(slab)?.as_deref()?;
+        Some(((slab * self.rows_per_slab) as u32, rows))
+    }
+
+    /// Rows that a scan of everything meets.
+    pub(crate) fn rows(&self) -> usize {
+        self.slabs.iter().flatten().map(|slab| slab.rows()).sum()
     }
 
     /// Bytes of memory, nearly all of it vectors.
@@ -213,8 +219,11 @@ mod tests {
                 assert_eq!(before.row(slot)[dimension - 1], slot as f32);
             }
             let live = |vectors: &Vectors| -> usize {
-                let slabs = vectors.slabs().filter_map(|(_, slab)| slab);
-                slabs.map(|slab| (0..slab.rows()).filter(|row| slab.is_live(*row)).count()).sum()
+                let slabs = (0..vectors.slab_count()).filter_map(|slab| vectors.slab(slab));
+                slabs
+                    .map(|(_, slab)| slab)
+                    .map(|slab| (0..slab.rows()).filter(|row| slab.is_live(*row)).count())
+                    .sum()
             };
             assert_eq!((live(&vectors), live(&before)), (rows as usize + 1, slots as usize));
         }

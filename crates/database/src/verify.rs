@@ -1,15 +1,21 @@
 //! Checking a database without changing it.
 
 use std::collections::HashSet;
+use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use crate::error::{Error, Result};
 use crate::folder::{collection_names, read_format_file};
 use crate::format::{COLLECTIONS_FOLDER, FORMAT_FILE, FRAME_TRANSACTION};
 use crate::frames::{Fault, Frames};
-use crate::generations::{log_path, newest_generation};
+use crate::generations::{generations, log_path};
 use crate::log::LogFile;
+use crate::manifest::Manifest;
 use crate::record::Id;
+use crate::schema::Schema;
+use crate::segment::{Segment, segment_path};
+use crate::state::LiveSegment;
 use crate::transaction::{self, Changes};
 
 /// What [`verify`] found.
@@ -26,11 +32,13 @@ pub struct VerifyReport {
 pub struct CollectionReport {
     /// The collection.
     pub name: String,
-    /// Frames that are whole.
+    /// Segments.
+    pub segments: u64,
+    /// Frames of the logs that are whole.
     pub frames: u64,
-    /// Live records that they add up to.
+    /// Live records that segments and frames add up to.
     pub records: u64,
-    /// Bytes of the log.
+    /// Bytes of all logs and segments.
     pub bytes: u64,
     /// Bytes at the end that belong to an unfinished write, which nobody was told was done. They
     /// are no damage: a writer is at work, or the next opening cuts them off.
@@ -68,8 +76,8 @@ pub fn verify(path: impl AsRef<Path>) -> Result<VerifyReport> {
     let path = path.as_ref();
     let mut report = VerifyReport::default();
     match read_format_file(&path.join(FORMAT_FILE)) {
-        Ok(true) => {}
-        Ok(false) => {
+        Ok(Some(_)) => {}
+        Ok(None) => {
             return Err(Error::NotADatabase {
                 path: path.to_owned(),
                 reason: "there is no file FORMAT",
@@ -89,19 +97,45 @@ pub fn verify(path: impl AsRef<Path>) -> Result<VerifyReport> {
     Ok(report)
 }
 
+/// How often a collection is begun anew because a writer replaced its files meanwhile.
+const ATTEMPTS: usize = 5;
+
 fn verify_collection(folder: &Path, name: String) -> CollectionReport {
+    for _ in 1..ATTEMPTS {
+        let before = Manifest::read(folder).ok();
+        let mut report = CollectionReport { name: name.clone(), ..CollectionReport::default() };
+        let outcome = verify_files(folder, &mut report);
+        let is_missing = |error: &Error| matches!(error, Error::Io { source, .. } if source.kind() == ErrorKind::NotFound);
+        if !outcome.as_ref().is_err_and(is_missing) || Manifest::read(folder).ok() == before {
+            return finish(outcome, report, folder);
+        }
+    }
     let mut report = CollectionReport { name, ..CollectionReport::default() };
-    if let Err(error) = verify_newest_log(folder, &mut report) {
-        report.problems.push(match error {
-            Error::Corrupt { path, offset, reason } => Problem { file: path, offset, what: reason },
-            other => Problem { file: folder.to_owned(), offset: 0, what: other.to_string() },
-        });
+    let outcome = verify_files(folder, &mut report);
+    finish(outcome, report, folder)
+}
+
+fn finish(outcome: Result<()>, mut report: CollectionReport, folder: &Path) -> CollectionReport {
+    if let Err(error) = outcome {
+        report.problems.push(problem(error, folder));
     }
     report
 }
 
-fn verify_newest_log(folder: &Path, report: &mut CollectionReport) -> Result<()> {
-    let Some(generation) = newest_generation(folder)? else {
+fn problem(error: Error, folder: &Path) -> Problem {
+    match error {
+        Error::Corrupt { path, offset, reason } => Problem { file: path, offset, what: reason },
+        Error::Io { path, .. } if !path.as_os_str().is_empty() => {
+            Problem { what: format!("{} cannot be read", path.display()), file: path, offset: 0 }
+        }
+        other => Problem { file: folder.to_owned(), offset: 0, what: other.to_string() },
+    }
+}
+
+fn verify_files(folder: &Path, report: &mut CollectionReport) -> Result<()> {
+    let manifest = Manifest::read(folder)?;
+    let logs = generations(folder)?;
+    let Some(&newest) = logs.last() else {
         report.problems.push(Problem {
             file: folder.to_owned(),
             offset: 0,
@@ -109,29 +143,74 @@ fn verify_newest_log(folder: &Path, report: &mut CollectionReport) -> Result<()>
         });
         return Ok(());
     };
-    let (log, schema) = match LogFile::open(&log_path(folder, generation), false) {
-        // A writer has just put a compacted log in its place.
-        Err(_) if newest_generation(folder)? != Some(generation) => {
-            return verify_newest_log(folder, report);
+    // Of the logs of format version 1 the newest is the collection.
+    let first = manifest.as_ref().map_or(newest, |manifest| manifest.first_log);
+    let mut segments = Vec::new();
+    let mut ids = HashSet::new();
+    for generation in first..=newest.max(first) {
+        let (log, schema) = LogFile::open(&log_path(folder, generation), false)?;
+        if generation == first {
+            let entries = manifest.iter().flat_map(|manifest| &manifest.segments);
+            for entry in entries {
+                let path = segment_path(folder, entry.number);
+                match verify_segment(&path, entry.number, &schema, report) {
+                    Ok(segment) => segments.push(LiveSegment {
+                        segment: segment.into(),
+                        dead: entry.dead.clone().into(),
+                    }),
+                    Err(error) if matches!(error, Error::Io { .. }) => return Err(error),
+                    Err(error) => report.problems.push(problem(error, folder)),
+                }
+            }
         }
-        outcome => outcome?,
-    };
-    report.bytes = log.length()?;
-    let mut check = Check { log: &log, ids: HashSet::new(), next_sequence: 1, synced: 0, report };
-    if log.generation != generation {
-        check.problem(16, "the header's generation is not the file name's");
+        report.bytes += log.length()?;
+        let mut check = Check {
+            log: &log,
+            segments: &mut segments,
+            ids: &mut ids,
+            next_sequence: 1,
+            synced: 0,
+            sealed: true,
+            report,
+        };
+        if log.generation != generation {
+            check.problem(16, "the header's generation is not the file name's");
+        }
+        check.walk(schema.dimension)?;
+        if generation < newest && (!check.sealed || check.report.unfinished_bytes > 0) {
+            check.problem(log.length()?, "the log ends without a seal, but was continued");
+        }
     }
-    check.walk(schema.dimension)?;
-    check.report.records = check.ids.len() as u64;
+    let in_segments: u64 = segments.iter().map(LiveSegment::live_rows).sum();
+    report.records = ids.len() as u64 + in_segments;
     Ok(())
+}
+
+fn verify_segment(
+    path: &Path,
+    number: u64,
+    schema: &Schema,
+    report: &mut CollectionReport,
+) -> Result<Segment> {
+    let segment = Segment::open(path, number, schema)?;
+    report.segments += 1;
+    report.bytes += segment.file_bytes();
+    segment.verify(&mut |offset, what| {
+        report.problems.push(Problem { file: path.to_owned(), offset, what });
+    });
+    Ok(segment)
 }
 
 struct Check<'a> {
     log: &'a LogFile,
-    ids: HashSet<Id>,
+    segments: &'a mut Vec<LiveSegment>,
+    /// Live ids that the logs have brought.
+    ids: &'a mut HashSet<Id>,
     next_sequence: u64,
     /// A frame that was found behind a bad one knew the log up to here to be on the medium.
     synced: u64,
+    /// Whether the last frame is a seal, or there is no frame at all.
+    sealed: bool,
     report: &'a mut CollectionReport,
 }
 
@@ -153,7 +232,8 @@ impl Check<'_> {
                         self.problem(offset, "frames before this one are missing");
                     }
                     self.next_sequence = frame.header.sequence.saturating_add(1);
-                    if frame.header.kind == FRAME_TRANSACTION {
+                    self.sealed = frame.header.kind != FRAME_TRANSACTION;
+                    if !self.sealed {
                         match transaction::decode(frame.payload, dimension) {
                             Some(changes) => self.apply(changes),
                             None => self.problem(offset, "a frame's content is impossible"),
@@ -170,10 +250,19 @@ impl Check<'_> {
     }
 
     fn apply(&mut self, changes: Changes) {
-        for id in &changes.deletes {
-            self.ids.remove(id);
+        let written = changes.records.into_iter().map(|record| record.id).collect::<Vec<_>>();
+        for id in changes.deletes.iter().chain(&written) {
+            if self.ids.remove(id) {
+                continue;
+            }
+            for live in self.segments.iter_mut() {
+                // A segment that cannot tell has been reported already.
+                if let Ok(Some(row)) = live.segment.find(id) {
+                    Arc::make_mut(&mut live.dead).insert(row);
+                }
+            }
         }
-        self.ids.extend(changes.records.into_iter().map(|record| record.id));
+        self.ids.extend(written);
     }
 
     /// Finds the frame to go on with behind a bad one; false where the rest is an unfinished

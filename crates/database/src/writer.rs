@@ -17,20 +17,17 @@ pub(crate) struct Writer {
     pub(crate) next_sequence: u64,
     /// Whether the last frame is a seal, or there is no frame at all.
     pub(crate) sealed: bool,
-    /// No automatic compaction below this many dead bytes: set after one that failed.
-    pub(crate) compact_from: u64,
 }
 
 impl Writer {
     /// Starts a log that no reader knows yet.
     pub(crate) fn new(log: LogFile) -> Self {
-        Self {
-            end: log.first_frame,
-            log: Arc::new(log),
-            next_sequence: 1,
-            sealed: true,
-            compact_from: 0,
-        }
+        Self { end: log.first_frame, log: Arc::new(log), next_sequence: 1, sealed: true }
+    }
+
+    /// Whether the log holds anything but a seal.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.next_sequence == 1 || (self.next_sequence == 2 && self.sealed)
     }
 
     /// Writes a frame at the log's end; returns where its payload starts. After an error the file
@@ -42,10 +39,5 @@ impl Writer {
         self.end += bytes.len() as u64;
         self.next_sequence += 1;
         Ok(payload_offset)
-    }
-
-    /// Bytes that a compaction would free, where live records take `live`.
-    pub(crate) fn dead_bytes(&self, live: u64) -> u64 {
-        (self.end - self.log.first_frame).saturating_sub(live)
     }
 }

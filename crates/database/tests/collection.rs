@@ -2,6 +2,7 @@
 
 mod common;
 
+use std::collections::HashSet;
 use std::sync::Arc;
 
 use common::{collection, open_sync};
@@ -264,7 +265,7 @@ fn a_batch_search_finds_what_single_searches_find() {
     let filter = Filter::parse(&json!({"$id": {"$gte": 2500}})).unwrap();
     let queries: Vec<f32> = (0..3 * 40).map(|n| ((n * 31) % 17) as f32 - 8.0).collect();
     for filter in [None, Some(&filter)] {
-        let options = SearchOptions { limit: 5, filter };
+        let options = SearchOptions { filter, ..SearchOptions::new(5) };
         let lists = records.search_batch(&queries, 40, &options).unwrap();
         assert_eq!(lists.len(), 40);
         for (query, list) in queries.chunks_exact(3).zip(lists) {
@@ -318,7 +319,6 @@ fn pages_give_every_lasting_record_once_whatever_is_written_meanwhile() {
         if cursor.is_none() {
             break;
         }
-        // Replaced records stay in their places, new ones come into the gaps or at the end.
         records.delete(&[Id::Int(extra % 500)]).unwrap();
         records.upsert(batch(600..700)).unwrap();
         records.upsert(batch(extra..extra + 5)).unwrap();
@@ -331,7 +331,8 @@ fn pages_give_every_lasting_record_once_whatever_is_written_meanwhile() {
     let filter = Filter::parse(&json!({"$id": {"$lt": 600, "$gte": 500}})).unwrap();
     let page = records.scan(None, 60, Some(&filter)).unwrap();
     let rest = records.scan(page.next, 60, Some(&filter)).unwrap();
-    assert_eq!((page.records.len(), rest.records.len(), rest.next), (60, 40, None));
+    assert_eq!((page.records.len(), rest.records.len()), (60, 40));
+    assert!(rest.next.is_none());
 }
 
 #[test]
@@ -367,12 +368,13 @@ fn a_schema_is_fixed_and_a_missing_collection_is_said_to_be_missing() {
 }
 
 #[test]
-fn automatic_compaction_keeps_the_log_near_its_live_size() {
+fn files_stay_near_the_live_size_however_often_records_are_replaced() {
     let folder = tempdir().unwrap();
-    let options = Options { compaction_slack: 10_000, ..Options::default() };
+    let options = Options { head_bytes: 10_000, ..Options::default() };
     let database = Database::open(folder.path(), &options).unwrap();
     let records = collection(&database, 2);
-    for round in 0..60 {
+    let mut generations = HashSet::new();
+    for round in 0..300 {
         records
             .upsert(Batch {
                 ids: (0..10).map(Id::Int).collect(),
@@ -382,14 +384,18 @@ fn automatic_compaction_keeps_the_log_near_its_live_size() {
             })
             .unwrap();
         let stats = records.stats().unwrap();
-        assert!(stats.dead_bytes <= stats.live_bytes + 10_000, "{stats:?}");
+        generations.insert(stats.generation);
+        // Heads wait at four times their limit; segments whose rows are all dead go.
+        assert!(stats.file_bytes < 20 * 10_000, "{stats:?}");
     }
+    assert!(generations.len() > 10, "{generations:?}");
+    assert_eq!(records.get(&[3.into()]).unwrap()[0].as_ref().unwrap().vector, [299.0, 299.0]);
+    records.compact().unwrap();
     let stats = records.stats().unwrap();
-    assert!(stats.generation > 1 && stats.file_bytes < 25_000, "{stats:?}");
-    assert_eq!(records.get(&[3.into()]).unwrap()[0].as_ref().unwrap().vector, [59.0, 59.0]);
+    assert_eq!((stats.records, stats.dead_bytes), (10, 0));
     records.delete_where(&Filter::parse(&json!({})).unwrap()).unwrap();
     records.compact().unwrap();
     let stats = records.stats().unwrap();
-    assert_eq!((stats.records, stats.live_bytes), (0, 0));
+    assert_eq!((stats.records, stats.live_bytes, stats.segments), (0, 0, 0));
     assert!(stats.file_bytes < 200, "an emptied log is small: {stats:?}");
 }

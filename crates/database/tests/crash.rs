@@ -184,7 +184,7 @@ fn a_newer_format_version_is_named_and_left_alone() {
         newer[8..12].copy_from_slice(&7u32.to_le_bytes());
         fs::write(&file, &newer).unwrap();
         let error = try_open(folder.path()).unwrap_err();
-        assert!(matches!(error, Error::Version { found: 7, supported: 1, .. }), "{error}");
+        assert!(matches!(error, Error::Version { found: 7, supported: 2, .. }), "{error}");
         assert_eq!(fs::read(&file).unwrap(), newer);
         fs::write(&file, &whole).unwrap();
     }
@@ -192,7 +192,7 @@ fn a_newer_format_version_is_named_and_left_alone() {
 }
 
 #[test]
-fn what_an_interrupted_compaction_or_creation_leaves_is_cleaned_up() {
+fn what_an_interrupted_flush_merge_or_creation_leaves_is_cleaned_up() {
     let folder = tempdir().unwrap();
     let path = folder.path();
     let database = open_sync(path);
@@ -200,12 +200,14 @@ fn what_an_interrupted_compaction_or_creation_leaves_is_cleaned_up() {
     records.upsert(one(1)).unwrap();
     drop((records, database));
     let collections = path.join("collections");
-    // The old generation is still there, the new one complete.
+    // The old log is still there, the segment that it became is complete.
     let first_log = log_file(path);
     let old = fs::read(&first_log).unwrap();
     collection(&open_sync(path), 2).compact().unwrap();
     fs::write(&first_log, old).unwrap();
     fs::write(collections.join("c/000003.log.tmp"), b"half").unwrap();
+    fs::write(collections.join("c/000002.seg.tmp"), b"half").unwrap();
+    fs::copy(collections.join("c/000001.seg"), collections.join("c/000009.seg")).unwrap();
     fs::create_dir(collections.join(".new-d")).unwrap();
     fs::create_dir(collections.join(".dropped-e")).unwrap();
     fs::write(collections.join(".dropped-e/000001.log"), b"gone").unwrap();
@@ -213,9 +215,14 @@ fn what_an_interrupted_compaction_or_creation_leaves_is_cleaned_up() {
     assert_eq!(database.collections().unwrap(), ["c"]);
     let records = collection(&database, 2);
     assert_eq!(numbers(&records), [1]);
-    assert_eq!(records.stats().unwrap().generation, 2);
     assert!(log_file(path).ends_with("000002.log"));
     assert_eq!(fs::read_dir(&collections).unwrap().count(), 1);
+    let mut files: Vec<_> = fs::read_dir(collections.join("c"))
+        .unwrap()
+        .map(|entry| entry.unwrap().file_name().into_string().unwrap())
+        .collect();
+    files.sort();
+    assert_eq!(files, ["000001.seg", "000002.log", "MANIFEST"]);
 }
 
 #[test]

@@ -87,7 +87,7 @@ proptest! {
         let mut queries = vec![rows[3].clone(), rows[10].clone(), numbers.vector(dimension)];
         queries.push(vec![0.0; dimension]);
         for (limit, filter) in [(1, None), (10, None), (10, Some(&filter)), (5000, None)] {
-            let options = SearchOptions { limit, filter };
+            let options = SearchOptions { filter, ..SearchOptions::new(limit) };
             let found = records.search_batch(&queries.concat(), queries.len(), &options).unwrap();
             for (query, found) in queries.iter().zip(found) {
                 let mut expected: Vec<(f32, i64)> = (0..rows.len() as i64)

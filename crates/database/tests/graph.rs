@@ -132,7 +132,12 @@ fn mean_recall(
         .map(|row| {
             let vector = queries.get(row);
             let query = graph.prepare(vector);
-            let found = graph.search(&query, &SearchOptions::new(10), accept, &mut scratch);
+            let found = graph.search(
+                &query,
+                &SearchOptions::new(10, graph.dimension()),
+                accept,
+                &mut scratch,
+            );
             recall(rows, metric, vector, &found, 10, accept)
         })
         .sum();
@@ -286,7 +291,7 @@ fn every_type_of_element_is_searched_by_what_it_keeps() {
             for row in 0..queries.count() {
                 let vector = queries.get(row);
                 let query = graph.prepare(vector);
-                let options = SearchOptions::new(10);
+                let options = SearchOptions::new(10, graph.dimension());
                 let found = graph.search(&query, &options, |_| true, &mut Scratch::default());
                 sum += recall(&kept, metric, vector, &found, 10, |_| true);
             }
@@ -339,7 +344,7 @@ fn damaged_bytes_are_refused_or_lead_astray_but_do_no_harm() {
         Ok(graph) => {
             for row in 0..3 {
                 let query = graph.prepare(queries.get(row));
-                let options = SearchOptions::new(10);
+                let options = SearchOptions::new(10, graph.dimension());
                 let found = graph.search(&query, &options, |_| true, &mut Scratch::default());
                 assert_eq!(found.len(), 10);
                 assert!(found.iter().all(|&(score, row)| !score.is_nan() && row < 300));

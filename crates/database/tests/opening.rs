@@ -120,3 +120,26 @@ fn verify_counts_and_finds_an_unfinished_write_no_problem() {
     assert_eq!((found.bytes, found.unfinished_bytes), (bytes.len() as u64, 13));
     assert_eq!(fs::read(&log).unwrap(), bytes, "verify writes nothing");
 }
+
+#[test]
+fn a_database_of_format_version_1_opens_and_becomes_one_of_the_newest() {
+    let folder = tempdir().unwrap();
+    let path = folder.path().join("old.rac");
+    common::copy(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/fixtures/version-1").as_ref(), &path);
+    assert!(verify(&path).unwrap().is_sound());
+    for round in 0..2 {
+        let database = open_sync(&path);
+        let records = database.collection("c", None).unwrap();
+        let ids = [1.into(), "two".into(), 3.into(), 4.into()];
+        let found = records.get(&ids).unwrap();
+        let vectors: Vec<_> =
+            found.iter().map(|found| found.as_ref().map(|record| record.vector.clone())).collect();
+        let expected = [Some(vec![1.0, 2.0]), Some(vec![3.0, 4.0]), None, Some(vec![7.0, 8.0])];
+        assert_eq!(vectors, expected, "round {round}");
+        assert_eq!(found[0].as_ref().unwrap().text.as_deref(), Some("text 1"));
+        assert!(verify(&path).unwrap().is_sound());
+        records.compact().unwrap();
+    }
+    assert!(path.join("collections/c/MANIFEST").exists());
+    assert_eq!(fs::read(path.join("FORMAT")).unwrap()[8], 2);
+}

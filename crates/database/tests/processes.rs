@@ -134,19 +134,19 @@ fn a_write_that_does_not_fit_changes_nothing_and_the_collection_goes_on() {
         };
         records.upsert(one(1)).unwrap();
         let before = records.stats().unwrap();
-        let error = records.upsert(big(2, 100_000)).unwrap_err();
+        let error = records.upsert(big(2, 1_000_000)).unwrap_err();
         assert!(matches!(error, Error::Io { doing: "write to", .. }), "{error}");
         assert_eq!(records.stats().unwrap(), before, "the log is as long as before");
         assert_eq!(numbers(&records), [1]);
         records.upsert(one(3)).unwrap();
 
-        // Dead bytes that a compaction has no room to rewrite do not disturb either.
-        records.upsert(big(4, 12_000)).unwrap();
-        records.upsert(big(5, 6_000)).unwrap();
-        assert!(matches!(records.upsert(big(6, 9_000)), Err(Error::Io { .. })));
+        // A compaction makes room, since it writes no more than what is live.
+        records.upsert(big(4, 120_000)).unwrap();
+        records.upsert(big(5, 60_000)).unwrap();
+        assert!(matches!(records.upsert(big(6, 90_000)), Err(Error::Io { .. })));
         records.delete(&[4.into()]).unwrap();
         records.compact().unwrap();
-        records.upsert(big(6, 9_000)).unwrap();
+        records.upsert(big(6, 90_000)).unwrap();
         records.delete(&[5.into(), 6.into()]).unwrap();
         records.upsert(one(2)).unwrap();
         database.close().unwrap();
@@ -155,8 +155,8 @@ fn a_write_that_does_not_fit_changes_nothing_and_the_collection_goes_on() {
     }
     let folder = tempdir().unwrap();
     let mut shell = Command::new("sh");
-    // 40 blocks of 512 bytes; without the trap the signal would end the process.
-    let script = "trap '' XFSZ; ulimit -f 40 || exit 9; exec \"$0\" \"$@\"";
+    // 400 blocks of 512 bytes; without the trap the signal would end the process.
+    let script = "trap '' XFSZ; ulimit -f 400 || exit 9; exec \"$0\" \"$@\"";
     shell.arg("-c").arg(script).arg(this_binary());
     let name = "a_write_that_does_not_fit_changes_nothing_and_the_collection_goes_on";
     let mut child = start(shell, name, folder.path());

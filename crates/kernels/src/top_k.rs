@@ -5,22 +5,22 @@ use std::collections::BinaryHeap;
 
 use crate::Backend;
 
-/// A scored row. Ordered so that the *worst* is the greatest, which a max-heap keeps at hand.
+/// A scored index. Ordered so that the *worst* is the greatest, which a max-heap keeps at hand.
 #[derive(Clone, Copy, PartialEq)]
-struct Entry {
+struct Entry<Index> {
     score: f32,
-    index: u32,
+    index: Index,
 }
 
-impl Eq for Entry {}
+impl<Index: Ord> Eq for Entry<Index> {}
 
-impl Ord for Entry {
+impl<Index: Ord> Ord for Entry<Index> {
     fn cmp(&self, other: &Self) -> Ordering {
         other.score.total_cmp(&self.score).then(self.index.cmp(&other.index))
     }
 }
 
-impl PartialOrd for Entry {
+impl<Index: Ord> PartialOrd for Entry<Index> {
     fn partial_cmp(&self, other: &Self) -> Option<Ordering> {
         Some(self.cmp(other))
     }
@@ -29,13 +29,13 @@ impl PartialOrd for Entry {
 /// Keeps the `k` greatest scores; equal scores go to the smaller index, NaN never enters.
 ///
 /// What it keeps does not depend on the order of the pushes.
-pub struct TopK {
+pub struct TopK<Index = u32> {
     k: usize,
-    worst_first: BinaryHeap<Entry>,
+    worst_first: BinaryHeap<Entry<Index>>,
     threshold: f32,
 }
 
-impl TopK {
+impl<Index: Ord + Copy> TopK<Index> {
     /// An empty selection of at most `k`; memory grows with what is pushed, not with `k`.
     pub fn new(k: usize) -> Self {
         let threshold = if k == 0 { f32::INFINITY } else { f32::NEG_INFINITY };
@@ -50,14 +50,14 @@ impl TopK {
 
     /// Offers a score.
     #[inline]
-    pub fn push(&mut self, score: f32, index: u32) {
+    pub fn push(&mut self, score: f32, index: Index) {
         // Also false for NaN.
         if score >= self.threshold && self.k > 0 {
             self.insert(Entry { score: score + 0.0, index });
         }
     }
 
-    fn insert(&mut self, entry: Entry) {
+    fn insert(&mut self, entry: Entry<Index>) {
         if self.worst_first.len() < self.k {
             self.worst_first.push(entry);
         } else if let Some(mut worst) = self.worst_first.peek_mut()
@@ -73,14 +73,14 @@ impl TopK {
     }
 
     /// Takes over everything that `other` kept.
-    pub fn merge(&mut self, other: TopK) {
+    pub fn merge(&mut self, other: TopK<Index>) {
         for entry in other.worst_first {
             self.push(entry.score, entry.index);
         }
     }
 
     /// `(score, index)`, best first.
-    pub fn into_sorted(self) -> Vec<(f32, u32)> {
+    pub fn into_sorted(self) -> Vec<(f32, Index)> {
         let entries = self.worst_first.into_sorted_vec();
         entries.into_iter().map(|entry| (entry.score, entry.index)).collect()
     }

@@ -89,7 +89,7 @@ fn what_is_ingested_is_found_by_its_own_words() {
     assert_eq!((report.files_ingested, report.chunks), (3, 3));
     for (n, text) in texts.iter().enumerate() {
         let query = embedder.embed(vec![text.to_string()], &|_| ControlFlow::Continue(())).unwrap();
-        let limit = SearchOptions { limit: 1, filter: None };
+        let limit = SearchOptions::new(1);
         let hit = notes.search(&query, &limit).unwrap().remove(0);
         assert_eq!(hit.id, format!("{n}#0").into());
         assert_eq!(hit.text.as_deref(), Some(*text));

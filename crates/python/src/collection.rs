@@ -2,7 +2,7 @@
 
 use std::sync::{Arc, OnceLock};
 
-use database::{Batch, Filter, SearchOptions};
+use database::{Batch, ElementType, Filter, PreparedSearch, SearchOptions};
 use numpy::{IntoPyArray, PyArray2, PyArrayMethods};
 use pyo3::exceptions::PyTypeError;
 use pyo3::prelude::*;
@@ -13,7 +13,9 @@ use crate::columns::{are_texts, drop_non_finite, metadata_column, text_column};
 use crate::convert;
 use crate::encoder::Encoder;
 use crate::errors::{Kind, OrRaise};
+use crate::index::{self, Index};
 use crate::ingest::{self, IngestReport};
+use crate::optimize;
 use crate::progress::Reporter;
 use crate::record::{Hit, Record};
 use crate::record_iterator::RecordIterator;
@@ -26,8 +28,8 @@ const MAX_BATCH_CELLS: usize = 1 << 28;
 /// A collection of records, made by `Database.collection`.
 ///
 /// A record has an id (`int` or `str`), a vector, and optionally a text, metadata (a dict of JSON
-/// values) and its place in a source. Searches are exact and run on all cores with the GIL released.
-/// A collection may be used from many threads.
+/// values) and its place in a source. Searches run with the GIL released, on all cores where that
+/// helps. A collection may be used from many threads.
 #[pyclass(module = "rust_ai_core", frozen)]
 pub(crate) struct Collection {
     inner: database::Collection,
@@ -41,7 +43,9 @@ pub(crate) fn stats_to_dict<'py>(
 ) -> PyResult<Bound<'py, PyDict>> {
     let dict = PyDict::new(py);
     dict.set_item("records", stats.records)?;
+    dict.set_item("indexed_records", stats.indexed_records)?;
     dict.set_item("sources", stats.documents)?;
+    dict.set_item("segments", stats.segments)?;
     dict.set_item("file_bytes", stats.file_bytes)?;
     dict.set_item("live_bytes", stats.live_bytes)?;
     dict.set_item("dead_bytes", stats.dead_bytes)?;
@@ -87,6 +91,26 @@ impl Collection {
         Ok(self.encoder.get_or_init(|| encoder).clone())
     }
 
+    /// Runs a search with the GIL released: on this thread where that is sooner than waking others.
+    fn run<T: Send>(
+        &self,
+        py: Python<'_>,
+        options: &SearchOptions<'_>,
+        queries: usize,
+        search: impl Fn(&PreparedSearch<'_>) -> database::Result<T> + Sync,
+    ) -> PyResult<T> {
+        let here = || -> database::Result<_> {
+            let prepared = self.inner.prepare(options)?;
+            let found = prepared.is_quick(queries).then(|| search(&prepared));
+            Ok((prepared, found))
+        };
+        let (prepared, found) = py.detach(here).or_raise()?;
+        match found {
+            Some(found) => found.or_raise(),
+            None => threads::run(py, || search(&prepared))?.or_raise(),
+        }
+    }
+
     /// The vectors that queries stand for.
     fn vectors(&self, object: &Bound<'_, PyAny>) -> PyResult<Matrix> {
         let dimension = self.inner.schema().dimension;
@@ -130,6 +154,12 @@ impl Collection {
     #[getter]
     fn metric(&self) -> &'static str {
         self.inner.schema().metric.name()
+    }
+
+    /// What vectors are kept as: "float32", "float16", "bfloat16" or "int8".
+    #[getter]
+    fn dtype(&self) -> &'static str {
+        self.inner.schema().element.name()
     }
 
     /// The name of the model that embeds its texts, if it has one.
@@ -265,9 +295,14 @@ impl Collection {
     /// `query` is a text, where the collection has a model, or a vector. `where` restricts the
     /// search to matching records: `{"lang": "en", "year": {"$gte": 2020}}` with the operators
     /// `$eq $ne $in $nin $gt $gte $lt $lte $exists $contains $and $or $not`, dotted keys for nested
-    /// values, and `$id`, `$source`, `$line` for the record itself. The result is exact; equal
-    /// scores come in the order of insertion. Raises FilterError (a ValueError) for a condition
-    /// that means nothing, ArgumentError for a limit of 0.
+    /// values, and `$id`, `$source`, `$line` for the record itself. `within` leaves out what is
+    /// worse than this score (for "l2": farther than this squared distance).
+    ///
+    /// Small collections, and records written a moment ago, are searched exactly. Larger ones are
+    /// searched through a graph, which finds nearly all of the nearest (see `recall`): `effort` is
+    /// how many candidates it keeps, more finds more and takes longer; `exact=True` compares every
+    /// record. Equal scores come in the order of insertion. Raises FilterError (a ValueError) for a
+    /// condition that means nothing, ArgumentError for a limit or an effort of 0.
     ///
     /// >>> import rust_ai_core as rac
     /// >>> with rac.open("notes.rac") as db:
@@ -275,12 +310,17 @@ impl Collection {
     /// ...     _ = notes.upsert(["a", "b"], texts=["The cat sleeps.", "Stocks fell today."])
     /// ...     notes.search("finance", limit=1)[0].text
     /// 'Stocks fell today.'
-    #[pyo3(signature = (query, *, limit = 10, r#where = None))]
+    #[pyo3(signature = (
+        query, *, limit = 10, r#where = None, effort = None, exact = false, within = None
+    ))]
     fn search(
         &self,
         query: &Bound<'_, PyAny>,
         #[pyo3(from_py_with = convert::count)] limit: usize,
         r#where: Option<&Bound<'_, PyAny>>,
+        #[pyo3(from_py_with = convert::optional_count)] effort: Option<usize>,
+        exact: bool,
+        within: Option<f32>,
     ) -> PyResult<Vec<Hit>> {
         let py = query.py();
         let filter = filter(r#where)?;
@@ -289,8 +329,8 @@ impl Collection {
             return Err(Kind::Argument
                 .error(format!("search takes one query, found {}; see search_batch", query.rows)));
         }
-        let options = SearchOptions { limit, filter: filter.as_ref() };
-        let hits = threads::run(py, || self.inner.search(&query.values, &options))?.or_raise()?;
+        let options = SearchOptions { limit, filter: filter.as_ref(), effort, exact, within };
+        let hits = self.run(py, &options, 1, |search| search.search(&query.values))?;
         Ok(hits.into_iter().map(Hit::from).collect())
     }
 
@@ -307,13 +347,18 @@ impl Collection {
     /// ...     ids, scores = items.search_batch([[2, 0], [0, 3]], limit=1)
     /// >>> ids.tolist(), scores.tolist()
     /// ([['x'], ['y']], [[1.0], [1.0]])
-    #[pyo3(signature = (queries, *, limit = 10, r#where = None))]
+    #[pyo3(signature = (
+        queries, *, limit = 10, r#where = None, effort = None, exact = false, within = None
+    ))]
     #[expect(clippy::type_complexity, reason = "two arrays, spelled out")]
     fn search_batch<'py>(
         &self,
         queries: &Bound<'py, PyAny>,
         #[pyo3(from_py_with = convert::count)] limit: usize,
         r#where: Option<&Bound<'py, PyAny>>,
+        #[pyo3(from_py_with = convert::optional_count)] effort: Option<usize>,
+        exact: bool,
+        within: Option<f32>,
     ) -> PyResult<(Bound<'py, PyArray2<Py<PyAny>>>, Bound<'py, PyArray2<f32>>)> {
         let py = queries.py();
         let filter = filter(r#where)?;
@@ -325,10 +370,10 @@ impl Collection {
                 queries.rows
             )));
         }
-        let options = SearchOptions { limit, filter: filter.as_ref() };
-        let found =
-            threads::run(py, || self.inner.search_batch(&queries.values, queries.rows, &options))?
-                .or_raise()?;
+        let options = SearchOptions { limit, filter: filter.as_ref(), effort, exact, within };
+        let found = self.run(py, &options, queries.rows, |search| {
+            search.search_batch(&queries.values, queries.rows)
+        })?;
         let mut ids: Vec<Py<PyAny>> = Vec::with_capacity(cells);
         let mut scores: Vec<f32> = Vec::with_capacity(cells);
         for row in &found {
@@ -347,7 +392,7 @@ impl Collection {
     #[pyo3(signature = (r#where = None))]
     fn count(&self, py: Python<'_>, r#where: Option<&Bound<'_, PyAny>>) -> PyResult<usize> {
         match filter(r#where)? {
-            Some(filter) => py.detach(|| self.inner.count(&filter)).or_raise(),
+            Some(filter) => threads::run(py, || self.inner.count(&filter))?.or_raise(),
             None => self.inner.len().or_raise(),
         }
     }
@@ -423,9 +468,74 @@ impl Collection {
         ingest::run(py, &self.inner, &encoder, source, settings, progress)
     }
 
-    /// Rewrites the files without what was deleted or replaced. This also happens by itself.
-    fn compact(&self, py: Python<'_>) -> PyResult<()> {
-        py.detach(|| self.inner.compact()).or_raise()
+    /// Gives the space of deleted and replaced records back. This also happens by itself. Searches
+    /// and writes go on meanwhile; Ctrl-C leaves all as it was. `progress` is True for a bar or a
+    /// callable that gets the steps done and the steps in all.
+    #[pyo3(signature = (*, progress = None))]
+    fn compact(&self, py: Python<'_>, progress: Option<&Bound<'_, PyAny>>) -> PyResult<()> {
+        optimize::run(py, progress, |report| self.inner.compact_with(report))
+    }
+
+    /// Brings the collection into the form that is searched fastest: indexed as a whole, in one
+    /// piece. The background comes close to that by itself, so nobody has to call this; after a
+    /// large load it says when the index is complete. Searches and writes go on meanwhile; Ctrl-C
+    /// leaves the collection as it was. `progress` is True for a bar or a callable that gets
+    /// the steps done and the steps in all.
+    ///
+    /// >>> import rust_ai_core as rac
+    /// >>> import numpy as np
+    /// >>> with rac.open("notes.rac") as db:
+    /// ...     items = db.collection("items", dimension=32)
+    /// ...     vectors = np.random.default_rng(0).normal(size=(5000, 32))
+    /// ...     _ = items.upsert(range(5000), vectors)
+    /// ...     items.optimize()
+    /// ...     items.stats()["indexed_records"]
+    /// 5000
+    #[pyo3(signature = (*, progress = None))]
+    fn optimize(&self, py: Python<'_>, progress: Option<&Bound<'_, PyAny>>) -> PyResult<()> {
+        optimize::run(py, progress, |report| self.inner.optimize_with(report))
+    }
+
+    /// The share of the `limit` nearest records that a search finds, 0 to 1, measured against exact
+    /// searches: `sample` records of the collection are searched for, each left out of its own
+    /// results, or `queries`, which are texts or vectors. `effort` and `where` are those of `search`.
+    /// Raises ArgumentError for an empty collection.
+    ///
+    /// >>> import rust_ai_core as rac
+    /// >>> with rac.open("notes.rac") as db:
+    /// ...     items = db.collection("items", dimension=2)
+    /// ...     _ = items.upsert([1, 2, 3], [[1, 0], [0, 1], [1, 1]])
+    /// ...     items.recall(sample=3, limit=1)
+    /// 1.0
+    #[pyo3(signature = (
+        *, sample = 200, queries = None, limit = 10, effort = None, r#where = None, progress = None
+    ))]
+    #[expect(clippy::too_many_arguments, reason = "keyword arguments of Python")]
+    fn recall(
+        &self,
+        py: Python<'_>,
+        #[pyo3(from_py_with = convert::count)] sample: usize,
+        queries: Option<&Bound<'_, PyAny>>,
+        #[pyo3(from_py_with = convert::count)] limit: usize,
+        #[pyo3(from_py_with = convert::optional_count)] effort: Option<usize>,
+        r#where: Option<&Bound<'_, PyAny>>,
+        progress: Option<&Bound<'_, PyAny>>,
+    ) -> PyResult<f64> {
+        let filter = filter(r#where)?;
+        let queries = queries.filter(|queries| !queries.is_none());
+        let queries = queries.map(|queries| self.vectors(queries)).transpose()?;
+        let options =
+            SearchOptions { filter: filter.as_ref(), effort, ..SearchOptions::new(limit) };
+        optimize::run(py, progress, |report| match &queries {
+            Some(queries) => self.inner.recall(&queries.values, &options, report),
+            None => self.inner.recall_of_sample(sample, &options, report),
+        })
+    }
+
+    /// How the vectors are indexed.
+    #[getter]
+    fn index(&self) -> Index {
+        index::wrap(self.inner.index())
     }
 
     /// Returns once everything written so far is on the disk.
@@ -462,12 +572,16 @@ impl Collection {
             .as_ref()
             .map_or(String::new(), |model| format!(", model='{}'", model.name));
         let metric = schema.metric.name();
+        let dtype = match schema.element {
+            ElementType::Float32 => String::new(),
+            other => format!(", dtype='{}'", other.name()),
+        };
         let records = match self.inner.len() {
             Ok(records) => format!("records={records}"),
             Err(_) => "closed".to_owned(),
         };
         format!(
-            "Collection('{name}', dimension={}, metric='{metric}'{model}, {records})",
+            "Collection('{name}', dimension={}, metric='{metric}'{dtype}{model}, {records})",
             schema.dimension
         )
     }
@@ -482,6 +596,7 @@ impl Collection {
             ),
             ("dimension", schema.dimension.to_string()),
             ("metric", schema.metric.name().to_owned()),
+            ("dtype", schema.element.name().to_owned()),
         ];
         if let Some(model) = &schema.model {
             rows.push(("model", model.name.clone()));

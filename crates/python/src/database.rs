@@ -3,14 +3,16 @@
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use database::{Durability, Metric, Model, Options, Schema};
+use database::{Durability, ElementType, Metric, Model, Options, Schema};
 use pyo3::prelude::*;
 use pyo3::types::PyDict;
 
 use crate::collection::{Collection, stats_to_dict};
 use crate::convert::optional_count;
 use crate::errors::{Kind, OrRaise};
+use crate::index;
 use crate::shared_encoder::SharedEncoder;
+use crate::threads;
 
 /// The metric of a name that a user types.
 pub(crate) fn metric_named(name: &str) -> PyResult<Metric> {
@@ -22,12 +24,39 @@ pub(crate) fn metric_named(name: &str) -> PyResult<Metric> {
         })
 }
 
+/// Less leaves no room for a useful head.
+const LEAST_MEMORY: usize = 1 << 20;
+
+/// The element type of a name or a NumPy dtype.
+fn element_named(dtype: &Bound<'_, PyAny>) -> PyResult<ElementType> {
+    let name: String = match dtype.extract() {
+        Ok(name) => name,
+        // NumPy's types have a name, and so have the scalar classes behind them.
+        Err(_) => dtype
+            .getattr("name")
+            .or_else(|_| dtype.getattr("__name__"))
+            .and_then(|name| name.extract())
+            .unwrap_or_else(|_| dtype.to_string()),
+    };
+    ElementType::ALL.into_iter().find(|element| element.name() == name).ok_or_else(|| {
+        Kind::Argument.error(format!(
+            "dtype is \"float32\", \"float16\", \"bfloat16\" or \"int8\", not {name:?}"
+        ))
+    })
+}
+
 /// Opens a database, a directory which is created on first use.
 ///
 /// One process writes at a time: a second `open` of the same directory raises LockedError (an
 /// OSError). `durability="sync"` (the default) returns from a write once it is on the disk and
 /// survives a power failure; `"batch"` once the operating system has it, which survives the end of
-/// the process by whatever cause, and reaches the disk within about 0.2 seconds. Raises VersionError
+/// the process by whatever cause, and reaches the disk within about 0.2 seconds.
+///
+/// `memory_limit` bounds, in bytes and for each collection, what records on their way to the disk and
+/// the building of indexes take; larger collections are then indexed in several parts. Indexes
+/// themselves are mapped files, which the operating system keeps in memory as far as there is room:
+/// searches work, slower, in a small part of their size. Raises ArgumentError for less than 1 MiB,
+/// VersionError
 /// for a database of a newer release, CorruptError for a damaged one, StorageError (an OSError)
 /// where the path is a file, a directory of something else, or not accessible.
 ///
@@ -39,8 +68,16 @@ pub(crate) fn metric_named(name: &str) -> PyResult<Metric> {
 /// 2
 /// 'b'
 #[pyfunction]
-#[pyo3(signature = (path, *, durability = "sync"))]
-pub(crate) fn open(py: Python<'_>, path: PathBuf, durability: &str) -> PyResult<Database> {
+#[pyo3(signature = (path, *, durability = "sync", memory_limit = None))]
+pub(crate) fn open(
+    py: Python<'_>,
+    path: PathBuf,
+    durability: &str,
+    #[pyo3(from_py_with = optional_count)] memory_limit: Option<usize>,
+) -> PyResult<Database> {
+    if memory_limit.is_some_and(|limit| limit < LEAST_MEMORY) {
+        return Err(Kind::Argument.error("memory_limit is at least 1 MiB (1048576 bytes)"));
+    }
     let durability = match durability {
         "sync" => Durability::Sync,
         "batch" => Durability::Batch,
@@ -50,7 +87,9 @@ pub(crate) fn open(py: Python<'_>, path: PathBuf, durability: &str) -> PyResult<
             );
         }
     };
-    let options = Options { durability, ..Options::default() };
+    let memory_limit = memory_limit.map(|bytes| bytes as u64);
+    let threads = threads::configured_threads()?;
+    let options = Options { durability, memory_limit, threads, ..Options::default() };
     let inner = py.detach(|| database::Database::open(&path, &options)).or_raise()?;
     Ok(Database { inner })
 }
@@ -101,7 +140,18 @@ impl Database {
     /// >>> db.collection("points", dimension=3)
     /// Collection('points', dimension=3, metric='cosine', records=0)
     /// >>> db.close()
-    #[pyo3(signature = (name, *, dimension = None, model = None, metric = None))]
+    ///
+    /// Vectors are indexed in the background once there are some thousand; `index` is an `Index`
+    /// with settings, or False for exact searches only. It counts from then on, also for an existing
+    /// collection.
+    ///
+    /// `dtype` is what vectors are rounded to and kept as: "float32" (the default) keeps them as they
+    /// are; "float16" and "bfloat16" take half of the space, "int8" (a byte a number times a scale of
+    /// the vector) a quarter. It is fixed when the collection is created.
+    #[pyo3(signature = (
+        name, *, dimension = None, model = None, metric = None, dtype = None, index = None
+    ))]
+    #[expect(clippy::too_many_arguments, reason = "keyword arguments of Python")]
     fn collection(
         &self,
         py: Python<'_>,
@@ -109,7 +159,11 @@ impl Database {
         #[pyo3(from_py_with = optional_count)] dimension: Option<usize>,
         model: Option<&Bound<'_, PyAny>>,
         metric: Option<&str>,
+        dtype: Option<&Bound<'_, PyAny>>,
+        index: Option<&Bound<'_, PyAny>>,
     ) -> PyResult<Collection> {
+        let element = dtype.map(element_named).transpose()?;
+        let index = index::options(index)?;
         let metric = metric.map(metric_named).transpose()?;
         let encoder = model.map(|model| SharedEncoder::of(model, None)).transpose()?;
         if let (Some(dimension), Some((name, encoder))) = (dimension, &encoder)
@@ -141,6 +195,9 @@ impl Database {
             metric: metric
                 .or(existing.as_ref().map(|schema| schema.metric))
                 .unwrap_or(Metric::Cosine),
+            element: element
+                .or(existing.as_ref().map(|schema| schema.element))
+                .unwrap_or(ElementType::Float32),
             model: match (&encoder, &existing) {
                 (None, Some(schema)) => schema.model.clone(),
                 (None, None) => None,
@@ -155,7 +212,8 @@ impl Database {
                 }
             },
         };
-        let collection = py.detach(|| self.inner.collection(name, Some(asked))).or_raise()?;
+        let collection =
+            py.detach(|| self.inner.collection_with_index(name, Some(asked), index)).or_raise()?;
         Ok(Collection::new(collection, encoder.map(|(_, encoder)| encoder)))
     }
 

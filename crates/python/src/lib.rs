@@ -14,8 +14,10 @@ mod document;
 mod encoder;
 mod errors;
 mod float_list;
+mod index;
 mod ingest;
 mod one_to_many;
+mod optimize;
 mod pairwise;
 mod pending;
 mod progress;
@@ -66,6 +68,7 @@ fn _core(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add_class::<database::Database>()?;
     module.add_class::<database::VerifyReport>()?;
     module.add_class::<collection::Collection>()?;
+    module.add_class::<index::Index>()?;
     module.add_class::<record::Record>()?;
     module.add_class::<record::Hit>()?;
     module.add_class::<ingest::IngestProgress>()?;

@@ -49,7 +49,9 @@ impl RecordIterator {
                 if let Some(record) = state.page.next() {
                     return Ok(Some(record));
                 }
-                let Next::Page(cursor) = state.next else { return Ok(None) };
+                let Next::Page(cursor) = std::mem::replace(&mut state.next, Next::End) else {
+                    return Ok(None);
+                };
                 let page = self.collection.scan(cursor, PAGE_RECORDS, None)?;
                 state.page = page.records.into_iter();
                 state.next = page.next.map_or(Next::End, |cursor| Next::Page(Some(cursor)));

@@ -71,7 +71,7 @@ pub(crate) fn encoding() -> PyResult<Arc<ThreadPool>> {
     pool(&ENCODING)
 }
 
-fn configured_threads() -> PyResult<usize> {
+pub(crate) fn configured_threads() -> PyResult<usize> {
     match std::env::var(THREADS_VARIABLE) {
         Ok(value) if !value.is_empty() => {
             value.parse().ok().filter(|&threads| threads > 0).ok_or_else(|| {

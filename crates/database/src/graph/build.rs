@@ -63,6 +63,12 @@ impl BuildOptions {
         self.layout(rows, 0).region_bytes()
     }
 
+    /// Bytes of memory that building takes for each row, besides the rows themselves.
+    pub fn memory_bytes_a_row(&self) -> u64 {
+        let walks = if self.effort > 0 { 5 * self.dimension + 300 } else { 0 };
+        (4 * self.dimension + 1328 + walks) as u64
+    }
+
     fn layout(&self, count: u32, entries: usize) -> Layout {
         Layout::new(
             self.metric,

@@ -5,11 +5,11 @@ use kernels::{ElementType, NEIGHBOURS_PER_BLOCK};
 use super::error::GraphError;
 use super::layout::{
     CODE_UNIT, GRAPH_HEADER_BYTES, GRAPH_MAGIC, GRAPH_VERSION, Layout, MAX_BLOCKS, MAX_ENTRIES,
-    MAX_GRAPH_DIMENSION, MAX_GRAPH_ROWS, PAGE_BYTES, element_number, f32_at, u32_at,
+    MAX_GRAPH_DIMENSION, MAX_GRAPH_ROWS, PAGE_BYTES, f32_at, u32_at,
 };
 use super::space::{SEED_OF_ROTATION, Space};
 use crate::format::{METRIC_COSINE, METRIC_DOT, METRIC_L2};
-use crate::schema::Metric;
+use crate::schema::{Metric, element_code};
 
 /// What the first page says.
 #[derive(Clone, Debug, PartialEq)]
@@ -41,7 +41,7 @@ impl Header {
             Metric::Dot => METRIC_DOT,
             Metric::L2 => METRIC_L2,
         };
-        let kinds = u32::from_le_bytes([metric, element_number(layout.element), 0, 0]);
+        let kinds = u32::from_le_bytes([metric, element_code(layout.element), 0, 0]);
         for number in [
             GRAPH_VERSION,
             kinds,
@@ -88,7 +88,7 @@ impl Header {
             _ => return damaged(12, "there is no such metric"),
         };
         let types = ElementType::ALL;
-        let Some(element) = types.into_iter().find(|&element| element_number(element) == page[13])
+        let Some(element) = types.into_iter().find(|&element| element_code(element) == page[13])
         else {
             return damaged(13, "there is no such type of vectors");
         };

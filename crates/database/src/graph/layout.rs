@@ -44,16 +44,6 @@ pub const MAX_BLOCKS: usize = 8;
 /// The most entry points.
 pub const MAX_ENTRIES: usize = 65_536;
 
-/// The number on disk of the type in which records keep vectors.
-pub const fn element_number(element: ElementType) -> u8 {
-    match element {
-        ElementType::Float32 => 1,
-        ElementType::Float16 => 2,
-        ElementType::BFloat16 => 3,
-        ElementType::Int8 => 4,
-    }
-}
-
 /// The sizes that everything else follows from.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Layout {

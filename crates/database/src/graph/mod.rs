@@ -29,7 +29,7 @@
 //! build(&Circle, &options, &|_, _| ControlFlow::Continue(()), &mut region)?;
 //! let graph = Graph::open(region)?;
 //! let query = graph.prepare(&[0.0, 3.0]);
-//! let options = SearchOptions::new(1);
+//! let options = SearchOptions::new(1, 2);
 //! let found = graph.search(&query, &options, |_row| true, &mut Scratch::default());
 //! assert_eq!(found[0].1, 90);
 //! # Ok(())

@@ -165,6 +165,15 @@ impl<R: Region> Graph<R> {
         self.backend.decode_row(self.header.layout.element, stored, out);
     }
 
+    /// A row's vector as it is stored, and one over its length if the metric is cosine.
+    ///
+    /// # Panics
+    /// There is no such row.
+    pub fn stored(&self, row: u32) -> (&[u8], f32) {
+        let record = self.record(row);
+        (&record[self.vector.clone()], f32_at(record, 0))
+    }
+
     /// Checks that a row's record is as it was written.
     ///
     /// # Errors

@@ -17,15 +17,17 @@ pub struct SearchOptions {
 }
 
 impl SearchOptions {
-    /// The defaults for so many rows.
-    pub fn new(limit: usize) -> Self {
-        Self { limit, effort: default_effort(limit), ahead: 2 }
+    /// The defaults for so many rows of vectors of this dimension.
+    pub fn new(limit: usize, dimension: usize) -> Self {
+        Self { limit, effort: default_effort(limit, dimension), ahead: 2 }
     }
 }
 
-/// The effort of a search that was not told otherwise.
-pub fn default_effort(limit: usize) -> usize {
-    (limit + limit / 2).max(64)
+/// The effort of a search that was not told otherwise. Codes of fewer bits estimate worse, so that
+/// vectors of few numbers need more rows in sight.
+pub fn default_effort(limit: usize, dimension: usize) -> usize {
+    let scarcity = (384.0 / dimension as f64).clamp(1.0, 4.0);
+    (limit + limit / 2).max((64.0 * scarcity) as usize)
 }
 
 /// Rows in sight altogether, as a multiple of the effort: a search whose filter passes fewer than

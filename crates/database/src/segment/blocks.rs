@@ -6,6 +6,7 @@
 
 use std::ops::Range;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use super::header::checksum_matches;
@@ -61,7 +62,7 @@ pub(super) fn encode_checksums(checksums: &[u32], offset: u64, checksum: Checksu
 /// A mapped file.
 pub(super) struct Blocks {
     path: PathBuf,
-    mapping: Mapping,
+    mapping: Arc<Mapping>,
     checksum: Checksum,
     /// The first block of the checksum section, which is the file's last.
     first_checksum_block: u64,
@@ -72,7 +73,12 @@ pub(super) struct Blocks {
 
 impl Blocks {
     /// The caller has read the header: `checksums` is the last section of the file.
-    pub(super) fn new(path: &Path, mapping: Mapping, salt: u64, checksums: Range<u64>) -> Self {
+    pub(super) fn new(
+        path: &Path,
+        mapping: Arc<Mapping>,
+        salt: u64,
+        checksums: Range<u64>,
+    ) -> Self {
         let words = (checksums.end / BLOCK).div_ceil(64);
         Self {
             path: path.to_owned(),
@@ -91,7 +97,7 @@ impl Blocks {
         &self.path
     }
 
-    pub(super) fn mapping(&self) -> &Mapping {
+    pub(super) fn mapping(&self) -> &Arc<Mapping> {
         &self.mapping
     }
 

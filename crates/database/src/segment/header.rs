@@ -3,16 +3,18 @@
 use std::ops::Range;
 use std::path::Path;
 
+use kernels::ElementType;
+
 use super::blocks::checksum_blocks;
 use super::id_table;
 use crate::bytes::Reader;
 use crate::error::{Error, Result};
 use crate::format::{
-    FORMAT_VERSION, SECTION_CHECKSUMS, SECTION_ID_TABLE, SECTION_INVERSE_NORMS,
-    SECTION_RECORD_OFFSETS, SECTION_RECORDS, SECTION_SOURCES, SECTION_VECTORS, SEGMENT_BLOCK_BYTES,
-    SEGMENT_HEADER_FIXED_BYTES, SEGMENT_MAGIC, VECTORS_FLOAT32,
+    FORMAT_VERSION, SECTION_CHECKSUMS, SECTION_GRAPH, SECTION_ID_TABLE, SECTION_INVERSE_NORMS,
+    SECTION_METADATA_INDEX, SECTION_RECORD_OFFSETS, SECTION_RECORDS, SECTION_SOURCES,
+    SECTION_VECTORS, SEGMENT_BLOCK_BYTES, SEGMENT_HEADER_FIXED_BYTES, SEGMENT_MAGIC,
 };
-use crate::schema::{Metric, Schema};
+use crate::schema::{Metric, Schema, element_code, element_from_code};
 
 const BLOCK: u64 = SEGMENT_BLOCK_BYTES as u64;
 
@@ -21,6 +23,18 @@ pub(super) fn checksum_matches(block: &[u8; SEGMENT_BLOCK_BYTES]) -> bool {
     let (content, checksum) = block.split_at(SEGMENT_BLOCK_BYTES - 4);
     crc32fast::hash(content).to_le_bytes() == checksum
 }
+
+const SECTION_KINDS: [u32; 9] = [
+    SECTION_VECTORS,
+    SECTION_INVERSE_NORMS,
+    SECTION_RECORDS,
+    SECTION_RECORD_OFFSETS,
+    SECTION_ID_TABLE,
+    SECTION_SOURCES,
+    SECTION_CHECKSUMS,
+    SECTION_GRAPH,
+    SECTION_METADATA_INDEX,
+];
 
 /// A part of the file: what it holds, and where.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -37,6 +51,7 @@ pub(super) struct Header {
     pub(super) salt: u64,
     pub(super) rows: u32,
     pub(super) dimension: usize,
+    pub(super) element: ElementType,
     pub(super) metric: Metric,
     /// In the order of the file.
     pub(super) sections: Vec<Section>,
@@ -53,7 +68,7 @@ impl Header {
         bytes.extend_from_slice(&self.file_bytes().to_le_bytes());
         bytes.extend_from_slice(&self.rows.to_le_bytes());
         bytes.extend_from_slice(&(self.dimension as u32).to_le_bytes());
-        bytes.extend_from_slice(&[self.metric.code(), VECTORS_FLOAT32]);
+        bytes.extend_from_slice(&[self.metric.code(), element_code(self.element)]);
         bytes.resize(SEGMENT_HEADER_FIXED_BYTES, 0);
         for Section { kind, range } in &self.sections {
             bytes.extend_from_slice(&kind.to_le_bytes());
@@ -101,7 +116,10 @@ impl Header {
         if header.number != number {
             return corrupt(16, "the header's number is not the file name's");
         }
-        if header.dimension != schema.dimension || header.metric != schema.metric {
+        if header.dimension != schema.dimension
+            || header.metric != schema.metric
+            || header.element != schema.element
+        {
             return corrupt(44, "the segment was made for a collection of another kind");
         }
         Ok(header)
@@ -126,10 +144,9 @@ impl Header {
         let file_bytes = reader.u64()?;
         let rows = reader.u32()?;
         let dimension = reader.u32()? as usize;
-        let [metric, VECTORS_FLOAT32] = reader.array()? else {
-            return None;
-        };
+        let [metric, element] = reader.array()?;
         let metric = Metric::from_code(metric)?;
+        let element = element_from_code(element)?;
         reader.take(SEGMENT_HEADER_FIXED_BYTES - reader.position())?;
         let mut sections = Vec::new();
         for _ in 0..section_count {
@@ -139,7 +156,7 @@ impl Header {
             };
             sections.push(Section { kind, range: start..start.checked_add(length)? });
         }
-        let header = Self { number, salt, rows, dimension, metric, sections };
+        let header = Self { number, salt, rows, dimension, metric, element, sections };
         (header.file_bytes() == file_bytes && header.is_possible()).then_some(header)
     }
 
@@ -155,15 +172,18 @@ impl Header {
         }
         let length = |kind| self.section(kind).map(|range| range.end - range.start);
         let rows = u64::from(self.rows);
+        let is_indexed = length(SECTION_GRAPH).is_some();
+        let vectors = rows.checked_mul(self.element.row_bytes(self.dimension) as u64);
         let norms = (self.metric == Metric::Cosine).then_some(rows * 4);
         let blocks = self.section(SECTION_CHECKSUMS).map_or(0, |range| range.start / BLOCK);
         let last = self.sections.last().map(|section| section.kind);
-        let kinds = self.sections.len();
-        kinds == if norms.is_some() { 7 } else { 6 }
+        let known = SECTION_KINDS.iter().filter(|kind| length(**kind).is_some()).count();
+        // No kind comes twice, and none is unknown.
+        self.sections.len() == known
             && last == Some(SECTION_CHECKSUMS)
             && length(SECTION_CHECKSUMS) == Some(checksum_blocks(blocks) * BLOCK)
-            && length(SECTION_VECTORS) == (rows * 4).checked_mul(self.dimension as u64)
-            && length(SECTION_INVERSE_NORMS) == norms
+            && length(SECTION_VECTORS) == vectors.filter(|_| !is_indexed)
+            && length(SECTION_INVERSE_NORMS) == norms.filter(|_| !is_indexed)
             && length(SECTION_RECORDS).is_some()
             && length(SECTION_RECORD_OFFSETS) == Some((rows + 1) * 8)
             && length(SECTION_ID_TABLE) == Some(id_table::slots(self.rows) * 8)

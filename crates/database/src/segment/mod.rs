@@ -9,11 +9,17 @@
 //! `docs/file-format.md` has the bytes.
 
 mod blocks;
+mod filters;
+mod graph_writer;
 mod header;
 mod id_table;
+mod metadata_writer;
+mod records_writer;
+mod region;
 mod section_writer;
 #[cfg(test)]
 mod tests;
+mod vectors;
 mod verify;
 mod write;
 
@@ -21,25 +27,26 @@ use std::borrow::Cow;
 use std::fs::File;
 use std::ops::Range;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use serde_json::Value;
 
 use self::blocks::Blocks;
 use self::header::Header;
+pub use self::region::{GraphBytes, SectionBytes};
+use self::vectors::Vectors;
 pub use self::write::{Progress, write};
 use crate::bytes::Reader;
 use crate::error::{Error, Result};
 use crate::format::{
-    SECTION_CHECKSUMS, SECTION_ID_TABLE, SECTION_INVERSE_NORMS, SECTION_RECORD_OFFSETS,
-    SECTION_RECORDS, SECTION_SOURCES, SECTION_VECTORS,
+    SECTION_CHECKSUMS, SECTION_ID_TABLE, SECTION_RECORD_OFFSETS, SECTION_RECORDS, SECTION_SOURCES,
 };
 use crate::mapping::Mapping;
+use crate::metadata_index::MetadataIndex;
 use crate::record::{Id, Place};
 use crate::record_encoding::{EncodedRecord, take_record};
 use crate::records::{StoredRecord, TextLocation};
-use crate::schema::{Metric, Schema};
-use crate::score::Query;
+use crate::schema::Schema;
 
 /// What a segment is made from: rows, numbered from 0, each with a vector and a record. The same
 /// row always gives the same answer.
@@ -77,13 +84,13 @@ pub struct SegmentRecord {
 pub struct Segment {
     blocks: Blocks,
     header: Header,
-    vectors: Range<u64>,
-    /// Empty for the metrics that need none.
-    inverse_norms: Range<u64>,
+    vectors: Vectors,
     records: Range<u64>,
     record_offsets: Range<u64>,
     id_table: Range<u64>,
     sources: Range<u64>,
+    /// Opened when it is first asked for, so that what is wrong with it is nobody else's problem.
+    metadata_index: OnceLock<MetadataIndex<SectionBytes>>,
 }
 
 impl Segment {
@@ -99,18 +106,15 @@ impl Segment {
         let header = Header::read(path, mapping.bytes(), number, schema)?;
         // The header was found to have every section that a segment of this kind needs.
         let section = |kind| header.section(kind).unwrap_or_default();
-        // Reading ahead helps who goes over the vectors. A look-up touches a few bytes here and
-        // there, and would throw out of memory what it reads around them.
-        let vectors = section(SECTION_VECTORS);
-        mapping.advise_random(vectors.end as usize..mapping.bytes().len());
+        let mapping = Arc::new(mapping);
         Ok(Self {
+            vectors: Vectors::open(path, &mapping, &header)?,
             blocks: Blocks::new(path, mapping, header.salt, section(SECTION_CHECKSUMS)),
-            vectors,
-            inverse_norms: section(SECTION_INVERSE_NORMS),
             records: section(SECTION_RECORDS),
             record_offsets: section(SECTION_RECORD_OFFSETS),
             id_table: section(SECTION_ID_TABLE),
             sources: section(SECTION_SOURCES),
+            metadata_index: OnceLock::new(),
             header,
         })
     }
@@ -213,57 +217,11 @@ impl Segment {
         Ok(text.to_owned())
     }
 
-    /// Fills `out`, which is as long as the dimension, with a row's vector.
-    ///
-    /// # Errors
-    /// `Corrupt` where it is damaged; `InvalidArgument` where there is no such row.
-    ///
-    /// # Panics
-    /// `out` has another length.
-    pub fn vector(&self, row: u32, out: &mut [f32]) -> Result<()> {
-        self.check_row(row)?;
-        out.copy_from_slice(&self.vectors(row..row + 1)?);
-        Ok(())
-    }
-
-    /// Scores consecutive rows, one into each of `scores`, without copying them. Larger is better;
-    /// no score is NaN.
-    ///
-    /// # Errors
-    /// `Corrupt` where a vector is damaged; `InvalidArgument` where there are no such rows.
-    ///
-    /// # Panics
-    /// There are more rows than scores, or fewer.
-    pub fn score_rows(
-        &self,
-        query: &Query<'_>,
-        rows: Range<u32>,
-        scores: &mut [f32],
-    ) -> Result<()> {
-        assert_eq!(rows.len(), scores.len(), "one score a row");
-        if let Some(last) = rows.clone().last() {
-            self.check_row(last)?;
-        }
-        let inverse_norms = match self.header.metric {
-            Metric::Cosine => {
-                let start = self.inverse_norms.start;
-                let range = start + u64::from(rows.start) * 4..start + u64::from(rows.end) * 4;
-                floats(self.blocks.read(range)?)
-            }
-            Metric::Dot | Metric::L2 => Cow::default(),
-        };
-        query.score_rows(&self.vectors(rows)?, &inverse_norms, scores);
-        Ok(())
-    }
-
     /// Starts to read the vectors and records of rows that are about to be read in order, and
     /// returns at once. Rows that do not exist are passed over.
     pub fn prefetch(&self, rows: Range<u32>) {
         let rows = rows.start.min(self.header.rows)..rows.end.min(self.header.rows);
-        let row_bytes = self.header.dimension as u64 * 4;
-        let vectors = [rows.start, rows.end]
-            .map(|row| (self.vectors.start + u64::from(row) * row_bytes) as usize);
-        self.blocks.mapping().will_need(vectors[0]..vectors[1]);
+        self.prefetch_vectors(rows.clone());
         let offset_of = |row: u32| {
             let offset = self.blocks.read_u64(self.record_offsets.start + u64::from(row) * 8);
             // Whoever reads the row is told of the damage.
@@ -278,13 +236,6 @@ impl Segment {
         }
         let (path, rows) = (self.path().display(), self.header.rows);
         Err(Error::InvalidArgument(format!("{path} has {rows} rows, but no row {row}")))
-    }
-
-    /// The vectors of rows that exist.
-    fn vectors(&self, rows: Range<u32>) -> Result<Cow<'_, [f32]>> {
-        let row_bytes = self.header.dimension as u64 * 4;
-        let offset_of = |row: u32| self.vectors.start + u64::from(row) * row_bytes;
-        Ok(floats(self.blocks.read(offset_of(rows.start)..offset_of(rows.end))?))
     }
 
     /// A row's record, checked, its text apart.
@@ -351,10 +302,18 @@ struct Encoded<'a> {
 }
 
 /// Numbers as they lie in the file, or a copy where this machine has another byte order.
-fn floats(bytes: &[u8]) -> Cow<'_, [f32]> {
+fn floats_of(bytes: &[u8]) -> Cow<'_, [f32]> {
     match bytemuck::try_cast_slice(bytes) {
         Ok(numbers) if cfg!(target_endian = "little") => Cow::Borrowed(numbers),
         _ => bytes.as_chunks::<4>().0.iter().map(|bytes| f32::from_le_bytes(*bytes)).collect(),
+    }
+}
+
+/// The reverse of [`floats_of`].
+fn bytes_of(numbers: &[f32]) -> Cow<'_, [u8]> {
+    match cfg!(target_endian = "little") {
+        true => Cow::Borrowed(bytemuck::cast_slice(numbers)),
+        false => numbers.iter().flat_map(|number| number.to_le_bytes()).collect(),
     }
 }
 

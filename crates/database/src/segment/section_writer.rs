@@ -2,6 +2,7 @@
 
 use std::fs::{self, File};
 use std::hash::{BuildHasher, RandomState};
+use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 
 use super::blocks::{Checksum, encode_checksums};
@@ -58,6 +59,10 @@ impl SectionWriter {
         })
     }
 
+    pub(super) fn path(&self) -> &Path {
+        &self.path
+    }
+
     pub(super) fn salt(&self) -> u64 {
         self.salt
     }
@@ -101,7 +106,7 @@ impl SectionWriter {
         self.write_buffer()?;
         let start = self.written;
         let checksums = encode_checksums(&self.checksums, start, self.checksum);
-        self.write(&checksums, start)?;
+        self.write_at(&checksums, start)?;
         let range = start..start + checksums.len() as u64;
         self.sections.push(Section { kind: SECTION_CHECKSUMS, range });
         let header = Header {
@@ -110,9 +115,10 @@ impl SectionWriter {
             rows,
             dimension: schema.dimension,
             metric: schema.metric,
+            element: schema.element,
             sections: std::mem::take(&mut self.sections),
         };
-        self.write(&header.encode(), 0)?;
+        self.write_at(&header.encode(), 0)?;
         self.file.sync_all().map_err(Error::io(&self.unfinished, "flush"))?;
         fs::rename(&self.unfinished, &self.path)
             .map_err(Error::io(&self.path, "rename a file to"))?;
@@ -132,7 +138,7 @@ impl SectionWriter {
     fn write_buffer(&mut self) -> Result<()> {
         let blocks = self.buffer.chunks(SEGMENT_BLOCK_BYTES);
         self.checksums.extend(blocks.map(|block| self.checksum.of(&[block])));
-        self.write(&self.buffer, self.written)?;
+        self.write_at(&self.buffer, self.written)?;
         self.written += self.buffer.len() as u64;
         self.buffer.clear();
         if self.written - self.flushed >= FLUSH_BYTES {
@@ -142,7 +148,19 @@ impl SectionWriter {
         Ok(())
     }
 
-    fn write(&self, bytes: &[u8], offset: u64) -> Result<()> {
+    fn write_at(&self, bytes: &[u8], offset: u64) -> Result<()> {
         write_all_at(&self.file, bytes, offset).map_err(Error::io(&self.unfinished, "write to"))
+    }
+}
+
+/// For sections that other modules write. The error of a failed write holds ours.
+impl Write for SectionWriter {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.put(bytes).map_err(io::Error::other)?;
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
     }
 }

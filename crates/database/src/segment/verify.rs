@@ -17,8 +17,12 @@ impl Segment {
         if !sound {
             return;
         }
+        if let Err(error) = self.metadata_index() {
+            report(self.records.start, error.to_string());
+        }
+        let mut vector = vec![0.0; self.dimension()];
         for row in 0..self.rows() {
-            if let Err(error) = self.verify_row(row) {
+            if let Err(error) = self.verify_row(row, &mut vector) {
                 match error {
                     Error::Corrupt { offset, reason, .. } => report(offset, reason),
                     other => report(self.records.start, other.to_string()),
@@ -28,8 +32,9 @@ impl Segment {
         self.blocks.mapping().dont_need(0..self.file_bytes() as usize);
     }
 
-    fn verify_row(&self, row: u32) -> Result<()> {
+    fn verify_row(&self, row: u32, vector: &mut [f32]) -> Result<()> {
         let id = self.record(row)?.id;
+        self.vector(row, vector)?;
         if self.find(&id)? != Some(row) {
             let reason = format!("the id table does not lead to row {row}, {id}");
             return Err(self.blocks.corrupt(self.id_table.start, reason));

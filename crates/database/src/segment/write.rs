@@ -1,22 +1,23 @@
 //! From rows to a segment file.
 
-use std::collections::HashMap;
 use std::fs;
 use std::ops::ControlFlow;
 use std::path::Path;
-use std::sync::Arc;
 
-use super::blocks::Checksum;
-use super::id_table::{self, IdTable};
+use kernels::Backend;
+
+use super::graph_writer::write_graph;
+use super::metadata_writer::MetadataWriter;
+use super::records_writer::RecordsWriter;
 use super::section_writer::SectionWriter;
-use super::{SegmentRecord, SegmentSource};
+use super::{SegmentSource, bytes_of};
 use crate::error::{Error, Result};
 use crate::files::unfinished_path;
 use crate::format::{
-    SECTION_ID_TABLE, SECTION_INVERSE_NORMS, SECTION_RECORD_OFFSETS, SECTION_RECORDS,
-    SECTION_SOURCES, SECTION_VECTORS,
+    SECTION_GRAPH, SECTION_ID_TABLE, SECTION_INVERSE_NORMS, SECTION_METADATA_INDEX,
+    SECTION_RECORD_OFFSETS, SECTION_RECORDS, SECTION_SOURCES, SECTION_VECTORS,
 };
-use crate::record_encoding::put_record;
+use crate::graph;
 use crate::schema::{Metric, Schema};
 use crate::score;
 
@@ -26,27 +27,36 @@ pub type Progress<'a> = dyn Fn(u64, u64) -> ControlFlow<()> + Sync + 'a;
 /// Steps between two calls of a `Progress`.
 const PROGRESS_STEPS: u64 = 1024;
 
+/// Steps for a row of a graph, where a row's record is one step: about what it takes.
+const GRAPH_STEPS: u64 = 9;
+
 /// Writes a segment: under an unfinished name at first, under `path` once every byte is on the
-/// medium. Each row's vector is asked for once, then each row's record, both in order; a record
-/// again only in the rare case that its id's hash meets another's.
+/// medium. With `index`, the vectors go into a graph, which is built on the ambient thread pool.
 ///
-/// Memory: no vector and no text beyond the one in hand, but some 23 bytes a row, and the names of
-/// the sources.
+/// Without it, each row's vector is asked for once, in order; for a graph, any row's at any time
+/// and on any thread. Then each row's record is asked for, in order; a record again only where its
+/// id's hash meets another's, and where no row before it had metadata or a place.
+///
+/// Memory: no vector and no text beyond the one in hand, but some 23 bytes a row, the names of the
+/// sources, and what a graph and a metadata index need to be built.
 ///
 /// # Errors
 /// Whatever the source returns; `Interrupted` if `progress` breaks; `InvalidArgument` for an id
-/// that comes twice; `Io`. After any of them there is no file, finished or not, except where the
-/// folder could not be flushed behind a complete one.
+/// that comes twice and for a graph that cannot be built; `Io`. After any of them there is no
+/// file, finished or not, except where the folder could not be flushed behind a complete one.
 pub fn write(
     path: &Path,
     number: u64,
     schema: &Schema,
     source: &dyn SegmentSource,
+    index: Option<&graph::BuildOptions>,
     progress: &Progress<'_>,
 ) -> Result<()> {
     let writer = SectionWriter::create(path)?;
-    let steps = Steps { path, done: 0, total: 2 * u64::from(source.rows()), progress };
-    let written = write_sections(writer, number, schema, source, steps);
+    let rows = u64::from(source.rows());
+    let total = rows * if index.is_some() { GRAPH_STEPS + 1 } else { 2 };
+    let steps = Steps { path, done: 0, total, progress };
+    let written = write_sections(writer, number, schema, source, index, steps);
     if written.is_err() {
         // The error says more than a second failure would; the next opening removes such files.
         let _ = fs::remove_file(unfinished_path(path));
@@ -59,37 +69,28 @@ fn write_sections(
     number: u64,
     schema: &Schema,
     source: &dyn SegmentSource,
+    index: Option<&graph::BuildOptions>,
     mut steps: Steps<'_>,
 ) -> Result<()> {
     let rows = source.rows();
-    let mut inverse_norms = Vec::new();
-    writer.section(SECTION_VECTORS, |writer| {
-        let mut vector = vec![0.0; schema.dimension];
-        let mut bytes = Vec::with_capacity(schema.dimension * 4);
-        for row in 0..rows {
-            source.copy_vector(row, &mut vector)?;
-            if schema.metric == Metric::Cosine {
-                inverse_norms.push(score::inverse_norm(&vector));
-            }
-            bytes.clear();
-            bytes.extend(vector.iter().flat_map(|number| number.to_le_bytes()));
-            writer.put(&bytes)?;
-            steps.step()?;
+    match index {
+        Some(options) => {
+            writer.section(SECTION_GRAPH, |writer| {
+                write_graph(writer, source, options, &steps)?;
+                steps.done = u64::from(rows) * GRAPH_STEPS;
+                Ok(())
+            })?;
         }
-        Ok(())
-    })?;
-    if schema.metric == Metric::Cosine {
-        writer.section(SECTION_INVERSE_NORMS, |writer| {
-            inverse_norms.iter().try_for_each(|norm| writer.put(&norm.to_le_bytes()))
-        })?;
+        None => write_vectors(&mut writer, schema, source, &mut steps)?,
     }
-    drop(inverse_norms);
 
     let mut records = RecordsWriter::new(rows, &writer);
+    let mut metadata = MetadataWriter::default();
     writer.section(SECTION_RECORDS, |writer| {
         for row in 0..rows {
             let record = source.record(row)?;
             writer.put(records.encode(row, &record, source)?)?;
+            metadata.push(row, &record, source)?;
             steps.step()?;
         }
         Ok(())
@@ -97,106 +98,50 @@ fn write_sections(
     writer.section(SECTION_RECORD_OFFSETS, |writer| put_all(writer, &records.offsets))?;
     writer.section(SECTION_ID_TABLE, |writer| put_all(writer, records.ids.slots()))?;
     writer.section(SECTION_SOURCES, |writer| records.sources.write(writer))?;
+    if let Some(index) = metadata.finish() {
+        writer.section(SECTION_METADATA_INDEX, |writer| writer.put(&index))?;
+    }
     writer.publish(number, rows, schema)
+}
+
+fn write_vectors(
+    writer: &mut SectionWriter,
+    schema: &Schema,
+    source: &dyn SegmentSource,
+    steps: &mut Steps<'_>,
+) -> Result<()> {
+    let kernels = Backend::active();
+    let mut stored = vec![0; schema.element.row_bytes(schema.dimension)];
+    let mut inverse_norms = Vec::new();
+    writer.section(SECTION_VECTORS, |writer| {
+        let mut vector = vec![0.0; schema.dimension];
+        for row in 0..source.rows() {
+            source.copy_vector(row, &mut vector)?;
+            if schema.metric == Metric::Cosine {
+                inverse_norms.push(score::inverse_norm(&vector));
+            }
+            kernels
+                .encode_row(schema.element, &vector, &mut stored)
+                .map_err(|error| Error::InvalidArgument(format!("row {row}: {error}")))?;
+            writer.put(&stored)?;
+            steps.step()?;
+        }
+        Ok(())
+    })?;
+    match schema.metric {
+        Metric::Cosine => {
+            writer.section(SECTION_INVERSE_NORMS, |writer| writer.put(&bytes_of(&inverse_norms)))
+        }
+        Metric::Dot | Metric::L2 => Ok(()),
+    }
 }
 
 fn put_all(writer: &mut SectionWriter, numbers: &[u64]) -> Result<()> {
     numbers.iter().try_for_each(|number| writer.put(&number.to_le_bytes()))
 }
 
-/// Encodes records, and keeps what is needed to find them again.
-struct RecordsWriter {
-    checksum: Checksum,
-    salt: u64,
-    /// One record, as it goes into the file.
-    bytes: Vec<u8>,
-    /// Where each record starts, and where the last one ends, from the section's start.
-    offsets: Vec<u64>,
-    ids: IdTable,
-    sources: Sources,
-}
-
-impl RecordsWriter {
-    fn new(rows: u32, writer: &SectionWriter) -> Self {
-        let mut offsets = Vec::with_capacity(rows as usize + 1);
-        offsets.push(0);
-        Self {
-            checksum: writer.checksum(),
-            salt: writer.salt(),
-            bytes: Vec::new(),
-            offsets,
-            ids: IdTable::new(rows),
-            sources: Sources::default(),
-        }
-    }
-
-    fn encode(
-        &mut self,
-        row: u32,
-        record: &SegmentRecord,
-        source: &dyn SegmentSource,
-    ) -> Result<&[u8]> {
-        let place = record.place.as_ref();
-        let place = place.map(|place| (place, self.sources.number(&place.source)));
-        let bytes = &mut self.bytes;
-        bytes.clear();
-        bytes.extend_from_slice(&[0; 4]);
-        let (text, metadata) = (record.text.as_deref(), record.metadata.as_deref());
-        let text = put_record(bytes, &record.id, text, metadata, place)?;
-        let text_checksum = text.clone().map(|text| crc32fast::hash(&bytes[text]).to_le_bytes());
-        bytes.extend(text_checksum.iter().flatten());
-        let checksum = match text {
-            Some(text) => self.checksum.of(&[&bytes[4..text.start], &bytes[text.end..]]),
-            None => self.checksum.of(&[&bytes[4..]]),
-        };
-        bytes[..4].copy_from_slice(&checksum.to_le_bytes());
-        self.offsets.push(self.offsets[row as usize] + bytes.len() as u64);
-
-        let hash = id_table::hash(&record.id, self.salt)?;
-        let same = |row| Ok::<_, Error>(source.record(row)?.id == record.id);
-        match self.ids.insert(hash, row, same)? {
-            None => Ok(&self.bytes),
-            Some(earlier) => Err(Error::InvalidArgument(format!(
-                "rows {earlier} and {row} of a segment have the same id, {}",
-                record.id
-            ))),
-        }
-    }
-}
-
-/// The distinct sources, numbered in the order of their appearance.
-#[derive(Default)]
-struct Sources {
-    names: Vec<Arc<str>>,
-    numbers: HashMap<Arc<str>, u32>,
-}
-
-impl Sources {
-    fn number(&mut self, name: &Arc<str>) -> u32 {
-        if let Some(number) = self.numbers.get(name) {
-            return *number;
-        }
-        // There are no more sources than rows.
-        let number = self.names.len() as u32;
-        self.names.push(name.clone());
-        self.numbers.insert(name.clone(), number);
-        number
-    }
-
-    fn write(&self, writer: &mut SectionWriter) -> Result<()> {
-        writer.put(&(self.names.len() as u64).to_le_bytes())?;
-        let mut offset = 0;
-        writer.put(&0u64.to_le_bytes())?;
-        for name in &self.names {
-            offset += name.len() as u64;
-            writer.put(&offset.to_le_bytes())?;
-        }
-        self.names.iter().try_for_each(|name| writer.put(name.as_bytes()))
-    }
-}
-
 /// Progress, and the wish to stop.
-struct Steps<'a> {
+pub(super) struct Steps<'a> {
     path: &'a Path,
     done: u64,
     total: u64,
@@ -208,8 +153,19 @@ impl Steps<'_> {
         self.done += 1;
         let due = self.done.is_multiple_of(PROGRESS_STEPS) || self.done == self.total;
         if due && (self.progress)(self.done, self.total).is_break() {
-            return Err(Error::Interrupted { path: self.path.to_owned() });
+            return Err(self.interrupted());
         }
         Ok(())
+    }
+
+    /// Tells how much of a graph is built; any thread may.
+    pub(super) fn graph(&self, done: u64, whole: u64) -> ControlFlow<()> {
+        let steps = (self.total / (GRAPH_STEPS + 1) * GRAPH_STEPS) as f64;
+        let done = steps * done as f64 / whole.max(1) as f64;
+        (self.progress)((done as u64).min(self.total), self.total)
+    }
+
+    pub(super) fn interrupted(&self) -> Error {
+        Error::Interrupted { doing: format!("writing {}", self.path.display()) }
     }
 }

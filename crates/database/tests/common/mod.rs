@@ -53,6 +53,7 @@ pub(crate) fn log_file(database: &Path) -> PathBuf {
     let folder = database.join("collections/c");
     let mut names: Vec<PathBuf> =
         fs::read_dir(folder).expect("list").map(|entry| entry.expect("entry").path()).collect();
+    names.retain(|path| path.extension().is_some_and(|extension| extension == "log"));
     assert_eq!(names.len(), 1, "one log: {names:?}");
     names.remove(0)
 }
@@ -60,13 +61,29 @@ pub(crate) fn log_file(database: &Path) -> PathBuf {
 /// A second database with the same bytes, as a crash would leave it.
 pub(crate) fn copy(from: &Path, to: &Path) {
     fs::create_dir_all(to).expect("create");
-    for entry in fs::read_dir(from).expect("list") {
-        let entry = entry.expect("entry");
+    let manifest = || fs::read(from.join("MANIFEST")).ok();
+    // Where a merge in the background replaces files while they are copied, the copy is none that
+    // a crash could leave.
+    loop {
+        let before = manifest();
+        let outcome = copy_entries(from, to);
+        if manifest() == before {
+            return outcome.expect("copy");
+        }
+        fs::remove_dir_all(to).expect("remove");
+        fs::create_dir(to).expect("create");
+    }
+}
+
+fn copy_entries(from: &Path, to: &Path) -> std::io::Result<()> {
+    for entry in fs::read_dir(from)? {
+        let entry = entry?;
         let target = to.join(entry.file_name());
-        if entry.file_type().expect("type").is_dir() {
+        if entry.file_type()?.is_dir() {
             copy(&entry.path(), &target);
         } else {
-            fs::copy(entry.path(), target).expect("copy");
+            fs::copy(entry.path(), target)?;
         }
     }
+    Ok(())
 }

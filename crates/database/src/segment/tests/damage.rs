@@ -5,14 +5,27 @@ use std::fmt::Debug;
 use super::super::blocks::{Checksum, encode_checksums};
 use super::*;
 use crate::files::write_all_at;
-use crate::format::SEGMENT_BLOCK_BYTES;
+use crate::format::{SECTION_GRAPH, SECTION_METADATA_INDEX, SEGMENT_BLOCK_BYTES};
 
 const BLOCK: usize = SEGMENT_BLOCK_BYTES;
 
 #[test]
 fn every_flipped_bit_is_found_by_verify_and_misleads_nobody() {
+    flip_every_byte(&Written::new(&sample(), Metric::Cosine));
+}
+
+#[test]
+fn every_flipped_bit_of_a_segment_with_a_graph_is_found_too() {
+    flip_every_byte(&Written::with(&sample(), Metric::Cosine, true));
+}
+
+fn flip_every_byte(written: &Written) {
     let rows = sample();
-    let written = Written::new(&rows, Metric::Cosine);
+    let filter = Filter::parse(&json!({"f": {"$lt": 1}})).unwrap();
+    let header = written.open().unwrap().header;
+    let graph = header.section(SECTION_GRAPH).unwrap_or_default();
+    let index = header.section(SECTION_METADATA_INDEX).unwrap();
+    let index_version = index.start + 8..index.start + 12;
     let sound = written.bytes();
     let file = File::options().write(true).open(&written.path).unwrap();
     for position in 0..sound.len() {
@@ -23,9 +36,13 @@ fn every_flipped_bit_is_found_by_verify_and_misleads_nobody() {
         }
         let segment = match written.open() {
             Ok(segment) => segment,
-            Err(Error::Corrupt { path, .. }) if path == written.path && position < BLOCK => {
+            Err(Error::Corrupt { path, .. })
+                if path == written.path
+                    && (position < BLOCK || graph.contains(&(position as u64))) =>
+            {
                 continue;
             }
+            Err(Error::Version { .. }) if graph.contains(&(position as u64)) => continue,
             Err(Error::Version { .. }) if (8..12).contains(&position) => continue,
             Err(error) => panic!("byte {position}: {error}"),
         };
@@ -41,6 +58,19 @@ fn every_flipped_bit_is_found_by_verify_and_misleads_nobody() {
             right_or_corrupt(read.map(|()| &*vector), &rows.vector(row), position);
         }
         right_or_corrupt(segment.find(&"absent".into()), &None, position);
+        match segment.matching(&filter, None) {
+            Err(Error::Version { .. }) if index_version.contains(&(position as u64)) => {}
+            found => right_or_corrupt(found, &[4].into(), position),
+        }
+        if let Some(graph) = segment.graph() {
+            let query = graph.prepare(rows.vector(2));
+            graph.search(
+                &query,
+                &SearchOptions::new(7, graph.dimension()),
+                |_| true,
+                &mut Scratch::default(),
+            );
+        }
     }
 }
 
@@ -142,9 +172,10 @@ proptest! {
     fn files_with_right_checksums_and_wrong_content_never_panic(
         changes in prop::collection::vec((any::<prop::sample::Index>(), any::<u8>()), 1..4),
         in_header in any::<bool>(),
+        indexed in any::<bool>(),
     ) {
         let rows = sample();
-        let written = Written::new(&rows, Metric::Cosine);
+        let written = Written::with(&rows, Metric::Cosine, indexed);
         let mut bytes = written.bytes();
         for (position, byte) in changes {
             // Most of a block is padding: what is not comes first.
@@ -159,6 +190,11 @@ proptest! {
         };
         let mut scores = vec![0.0; rows.records.len()];
         let _ = segment.score_rows(&Query::new(&[1.0; 3], Metric::Cosine), 0..7, &mut scores);
+        if let Some(graph) = segment.graph() {
+            let query = graph.prepare(&[1.0; 3]);
+            graph.search(&query, &SearchOptions::new(7, graph.dimension()), |_| true, &mut Scratch::default());
+        }
+        let _ = segment.matching(&Filter::parse(&json!({"k": "v"})).unwrap(), None);
         for record in &rows.records {
             let _ = segment.find(&record.id);
         }

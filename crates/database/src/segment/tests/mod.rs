@@ -9,11 +9,16 @@ use std::ops::ControlFlow;
 use std::path::PathBuf;
 
 use proptest::prelude::*;
+use roaring::RoaringBitmap;
 use serde_json::json;
 use tempfile::{TempDir, tempdir};
 
 use super::*;
-use crate::format::MAX_DIMENSION;
+use crate::filter::{Fields, Filter};
+use crate::format::{MAX_DIMENSION, SECTION_VECTORS};
+use crate::graph::{BuildOptions, Scratch, SearchOptions};
+use crate::schema::Metric;
+use crate::score::Query;
 
 struct Rows {
     dimension: usize,
@@ -27,7 +32,10 @@ impl SegmentSource for Rows {
     }
 
     fn copy_vector(&self, row: u32, out: &mut [f32]) -> Result<()> {
-        out.copy_from_slice(&self.vectors[row as usize * self.dimension..][..self.dimension]);
+        let start = row as usize * self.dimension;
+        let vector = self.vectors.get(start..start + self.dimension);
+        let missing = Error::Dimension { expected: self.dimension, found: 0 };
+        out.copy_from_slice(vector.ok_or(missing)?);
         Ok(())
     }
 
@@ -81,10 +89,17 @@ impl Written {
     const NUMBER: u64 = 12;
 
     fn new(rows: &Rows, metric: Metric) -> Self {
+        Self::with(rows, metric, false)
+    }
+
+    fn with(rows: &Rows, metric: Metric, indexed: bool) -> Self {
         let folder = tempdir().unwrap();
         let path = segment_path(folder.path(), Self::NUMBER);
         let schema = Schema::new(rows.dimension, metric);
-        write(&path, Self::NUMBER, &schema, rows, &|_, _| ControlFlow::Continue(())).unwrap();
+        let options = BuildOptions::new(rows.dimension, metric);
+        let index = indexed.then_some(&options);
+        let on = |_, _| ControlFlow::Continue(());
+        write(&path, Self::NUMBER, &schema, rows, index, &on).unwrap();
         Self { folder, path, schema }
     }
 
@@ -134,9 +149,11 @@ fn check_all(segment: &Segment, rows: &Rows) {
 #[test]
 fn every_shape_of_record_reads_back() {
     let rows = sample();
-    for metric in [Metric::Cosine, Metric::Dot, Metric::L2] {
-        let written = Written::new(&rows, metric);
+    let metrics = [Metric::Cosine, Metric::Dot, Metric::L2];
+    for (metric, indexed) in metrics.into_iter().flat_map(|it| [(it, false), (it, true)]) {
+        let written = Written::with(&rows, metric, indexed);
         let segment = written.open().unwrap();
+        assert_eq!(segment.is_indexed(), indexed);
         check_all(&segment, &rows);
         assert_eq!((segment.number(), segment.path()), (12, &*written.path));
         assert_eq!(segment.file_bytes(), written.bytes().len() as u64);
@@ -212,8 +229,9 @@ fn scores_are_those_of_the_definition() {
         let mut rows = Rows::new(dimension, (0..300).map(bare).collect());
         rows.vectors[..dimension].fill(0.0);
         let query: Vec<f32> = (0..dimension).map(|n| (n as f32).cos()).collect();
-        for metric in [Metric::Cosine, Metric::Dot, Metric::L2] {
-            let segment = Written::new(&rows, metric).open().unwrap();
+        let metrics = [Metric::Cosine, Metric::Dot, Metric::L2];
+        for (metric, indexed) in metrics.into_iter().flat_map(|it| [(it, false), (it, true)]) {
+            let segment = Written::with(&rows, metric, indexed).open().unwrap();
             let mut scores = vec![f32::NAN; 300];
             let prepared = Query::new(&query, metric);
             segment.score_rows(&prepared, 0..200, &mut scores[..200]).unwrap();
@@ -226,6 +244,58 @@ fn scores_are_those_of_the_definition() {
                 let close = 1e-4 * expected.abs().max(1.0);
                 assert!((f64::from(score) - expected).abs() < close, "{metric:?} row {row}");
             }
+        }
+    }
+}
+
+#[test]
+fn a_graph_of_the_segment_finds_its_rows() {
+    let rows = Rows::new(20, (0..500).map(bare).collect());
+    let segment = Written::with(&rows, Metric::Cosine, true).open().unwrap();
+    let graph = segment.graph().unwrap();
+    for wanted in [false, true] {
+        segment.request_nodes(wanted);
+        for row in [0, 77, 499] {
+            let query = graph.prepare(rows.vector(row));
+            let options = SearchOptions::new(1, graph.dimension());
+            let found = graph.search(&query, &options, |_| true, &mut Scratch::default());
+            let mut score = [0.0];
+            let exact = Query::new(rows.vector(row), Metric::Cosine);
+            let found_row = found[0].1;
+            segment.score_rows(&exact, found_row..found_row + 1, &mut score).unwrap();
+            assert!((found[0].0 - 1.0).abs() < 1e-5 && (score[0] - 1.0).abs() < 1e-5);
+        }
+    }
+}
+
+#[test]
+fn filters_accept_the_rows_that_they_accept_one_by_one() {
+    let bare_rows = Rows::new(2, (0..50).map(bare).collect());
+    // The first row with metadata comes late.
+    let mut rows = Rows::new(2, (0..50).map(bare).collect());
+    for row in 20..50usize {
+        rows.records[row].metadata = Some(json!({"n": row % 7}).into());
+    }
+    let mut placed = Rows::new(2, (0..50).map(bare).collect());
+    placed.records[9].place = Some(Place { source: "a".into(), start: 0, end: 1, line: 4 });
+    for (rows, has_index) in [(bare_rows, false), (rows, true), (placed, true), (sample(), true)] {
+        let segment = Written::new(&rows, Metric::L2).open().unwrap();
+        assert_eq!(segment.metadata_index().unwrap().is_some(), has_index);
+        for filter in [
+            json!({"n": {"$gte": 3}}),
+            json!({"n": {"$exists": false}}),
+            json!({"$id": {"$in": [3, 21, "1"]}}),
+            json!({"$line": {"$gt": 1}}),
+            json!({"$not": {"$source": "a"}}),
+        ] {
+            let filter = Filter::parse(&filter).unwrap();
+            let expected: RoaringBitmap = (0..segment.rows())
+                .filter(|row| filter.accepts(&Fields::from(&rows.records[*row as usize])))
+                .collect();
+            assert_eq!(segment.matching(&filter, None).unwrap(), expected);
+            let among: RoaringBitmap = (0..segment.rows()).step_by(3).collect();
+            let found = segment.matching(&filter, Some(&among)).unwrap();
+            assert_eq!(found, expected & among);
         }
     }
 }
@@ -253,19 +323,37 @@ fn an_interrupted_or_failed_writing_leaves_nothing() {
     let schema = Schema::new(2, Metric::L2);
     let stop_at = |limit: u64| {
         move |done: u64, total: u64| {
-            assert_eq!(total, 10_000);
+            assert!(done <= total);
             if done >= limit { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
         }
     };
-    for limit in [1, 5000, 9000, 10_000] {
-        let error = write(&path, 1, &schema, &rows, &stop_at(limit)).unwrap_err();
-        assert!(matches!(&error, Error::Interrupted { path: named } if *named == path), "{error}");
+    let options = BuildOptions::new(2, Metric::L2);
+    for (limit, index) in [
+        (1, None),
+        (5000, None),
+        (9000, None),
+        (10_000, None),
+        (1, Some(&options)),
+        (20_000, Some(&options)),
+        (46_000, Some(&options)),
+    ] {
+        let error = write(&path, 1, &schema, &rows, index, &stop_at(limit)).unwrap_err();
+        assert!(matches!(&error, Error::Interrupted { .. }), "{error}");
+        assert!(error.to_string().contains(&*path.display().to_string()), "{error}");
         assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 0, "stopped at {limit}");
+    }
+
+    let mut damaged = Rows::new(2, (0..100).map(bare).collect());
+    damaged.vectors.truncate(100);
+    for index in [None, Some(&options)] {
+        let error = write(&path, 1, &schema, &damaged, index, &stop_at(u64::MAX)).unwrap_err();
+        assert!(matches!(error, Error::Dimension { .. }), "the source's error, not {error}");
+        assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 0);
     }
 
     let mut twice = Rows::new(2, (0..100).map(bare).collect());
     twice.records[99] = bare(40);
-    let error = write(&path, 1, &schema, &twice, &stop_at(u64::MAX)).err();
+    let error = write(&path, 1, &schema, &twice, None, &stop_at(u64::MAX)).err();
     assert!(matches!(&error, Some(Error::InvalidArgument(_))), "{error:?}");
     assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 0);
 }
@@ -275,7 +363,8 @@ fn a_row_of_an_integer_id_takes_forty_bytes_at_most_besides_its_vector() {
     let rows = Rows::new(1, (0..100_000).map(|id| bare(id * 7919)).collect());
     let written = Written::new(&rows, Metric::Cosine);
     let segment = written.open().unwrap();
-    let vectors = segment.vectors.end - segment.vectors.start;
+    let vectors = segment.header.section(SECTION_VECTORS).unwrap();
+    let vectors = vectors.end - vectors.start;
     let a_row = (segment.file_bytes() - vectors) as f64 / 100_000.0;
     assert!(a_row <= 40.0, "{a_row} bytes");
     for row in (0..100_000).step_by(997) {

@@ -1,0 +1,77 @@
+//! How a collection's vectors are indexed.
+
+use kernels::ElementType;
+
+use crate::error::{Error, Result};
+use crate::graph::BuildOptions;
+use crate::schema::Schema;
+
+/// How a collection's vectors are indexed. The defaults need no tuning; 0 stands for the graph's
+/// own choice.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct IndexOptions {
+    /// Segments of at least this many rows get a graph; smaller ones are searched exactly.
+    /// `u32::MAX` means never.
+    pub minimum_rows: u32,
+    /// Neighbours a node, a multiple of 32.
+    pub degree: u32,
+    /// Candidates that a node's neighbours are chosen from: more gives a better graph, slower.
+    pub build_effort: u32,
+    /// Candidates that a search keeps, where the search does not say.
+    pub search_effort: u32,
+}
+
+impl Default for IndexOptions {
+    fn default() -> Self {
+        Self { minimum_rows: 4096, degree: 0, build_effort: 0, search_effort: 0 }
+    }
+}
+
+impl IndexOptions {
+    /// No graph: every search is exact.
+    pub fn exact() -> Self {
+        Self { minimum_rows: u32::MAX, ..Self::default() }
+    }
+
+    /// How a graph of this collection's vectors is built.
+    pub(crate) fn build_options(&self, schema: &Schema) -> BuildOptions {
+        let mut options = BuildOptions::new(schema.dimension, schema.metric);
+        options.element = schema.element;
+        if schema.element == ElementType::Int8 && schema.dimension >= 256 {
+            // Codes of fewer bits: else they would take several times what the vectors do.
+            options.code_bits = (options.code_bits * 2 / 3).next_multiple_of(64);
+        }
+        if self.degree > 0 {
+            options.degree = self.degree as usize;
+        }
+        if self.build_effort > 0 {
+            options.effort = self.build_effort as usize;
+        }
+        options
+    }
+
+    /// # Errors
+    /// `InvalidArgument` for what is out of range.
+    pub fn validate(&self) -> Result<()> {
+        let limits = [
+            ("minimum_rows", self.minimum_rows, 1, u32::MAX),
+            ("degree", self.degree, 0, 256),
+            ("build_effort", self.build_effort, 0, 4096),
+            ("search_effort", self.search_effort, 0, 65_536),
+        ];
+        for (name, value, least, most) in limits {
+            if !(least..=most).contains(&value) {
+                return Err(Error::InvalidArgument(format!(
+                    "{name} is {least} to {most}, not {value}"
+                )));
+            }
+        }
+        match self.degree % 32 {
+            0 => Ok(()),
+            _ => Err(Error::InvalidArgument(format!(
+                "degree is a multiple of 32, not {}",
+                self.degree
+            ))),
+        }
+    }
+}

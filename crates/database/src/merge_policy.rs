@@ -1,0 +1,163 @@
+//! Which segments to merge next.
+
+use std::ops::Range;
+
+use crate::index_options::IndexOptions;
+
+/// What the choice looks at, of each segment in order.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct SegmentSize {
+    pub(crate) rows: u64,
+    pub(crate) dead: u64,
+    pub(crate) is_indexed: bool,
+}
+
+impl SegmentSize {
+    fn live(&self) -> u64 {
+        self.rows - self.dead
+    }
+
+    /// A quarter of the rows is dead: searches walk over them and they take their space.
+    fn is_worn(&self) -> bool {
+        self.dead * 4 >= self.rows
+    }
+}
+
+/// A merge takes an older segment in with it unless that one is larger by more than this factor:
+/// so a row is rewritten a number of times that grows with the logarithm of the collection.
+const GROWTH: u64 = 3;
+
+/// Segments without a graph that may stand side by side before they become one.
+const MAXIMUM_FLAT: usize = 4;
+
+/// What merges have to keep to.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct MergeRules {
+    pub(crate) index: IndexOptions,
+    /// Rows that memory allows in one segment; one that is larger already is left as it is.
+    pub(crate) most_rows: u64,
+}
+
+impl MergeRules {
+    fn is_worth_a_graph(&self, rows: u64) -> bool {
+        rows >= u64::from(self.index.minimum_rows) && self.index.minimum_rows != u32::MAX
+    }
+}
+
+/// The next merge, as a range of the segments; `None` where all is well.
+///
+/// Only neighbours are merged, which keeps the order in which records were written. What is worn is
+/// rewritten; what is young grows together until it is worth a graph.
+pub(crate) fn next_merge(segments: &[SegmentSize], rules: &MergeRules) -> Option<Range<usize>> {
+    if let Some(worn) = segments.iter().position(SegmentSize::is_worn) {
+        return Some(worn..worn + 1);
+    }
+    let young = segments.iter().rev().take_while(|segment| !segment.is_indexed).count();
+    let first_young = segments.len() - young;
+    // As many of the young ones as memory allows, the oldest first.
+    let (mut end, mut rows) = (first_young, 0);
+    while end < segments.len() && rows + segments[end].live() <= rules.most_rows {
+        rows += segments[end].live();
+        end += 1;
+    }
+    let worth_a_graph = rules.is_worth_a_graph(rows);
+    if !worth_a_graph && end - first_young <= MAXIMUM_FLAT {
+        return None;
+    }
+    let mut start = first_young;
+    while start > 0
+        && worth_a_graph
+        && segments[start - 1].live() <= rows * GROWTH
+        && rows + segments[start - 1].live() <= rules.most_rows
+    {
+        start -= 1;
+        rows += segments[start].live();
+    }
+    Some(start..end)
+}
+
+/// The merge that brings the segments nearest to what is searched fastest: one segment, or as few as
+/// memory allows, with a graph where it is large enough for one, and nothing dead. `None` where that
+/// is so already.
+pub(crate) fn complete_merge(segments: &[SegmentSize], rules: &MergeRules) -> Option<Range<usize>> {
+    let mut start = 0;
+    while start < segments.len() {
+        let (mut end, mut rows) = (start + 1, segments[start].live());
+        while end < segments.len() && rows + segments[end].live() <= rules.most_rows {
+            rows += segments[end].live();
+            end += 1;
+        }
+        let only = &segments[start];
+        let wants_graph =
+            rules.is_worth_a_graph(only.live()) && !only.is_indexed && rows <= rules.most_rows;
+        if end > start + 1 || only.dead > 0 || wants_graph {
+            return Some(start..end);
+        }
+        start = end;
+    }
+    None
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn graph(rows: u64) -> SegmentSize {
+        SegmentSize { rows, dead: 0, is_indexed: true }
+    }
+
+    fn flat(rows: u64) -> SegmentSize {
+        SegmentSize { rows, dead: 0, is_indexed: false }
+    }
+
+    #[test]
+    fn young_segments_grow_together_and_old_ones_are_left_alone() {
+        let index = IndexOptions { minimum_rows: 100, ..IndexOptions::default() };
+        let rules = MergeRules { index, most_rows: u64::MAX };
+        let next = |segments: &[SegmentSize]| next_merge(segments, &rules);
+        assert_eq!(next(&[]), None);
+        assert_eq!(next(&[flat(10)]), None);
+        assert_eq!(next(&[flat(10); 4]), None);
+        assert_eq!(next(&[flat(10); 5]), Some(0..5));
+        assert_eq!(next(&[graph(1000), flat(10)]), None);
+        assert_eq!(next(&[flat(60), flat(40)]), Some(0..2));
+        assert_eq!(next(&[graph(1000), flat(100)]), Some(1..2));
+        assert_eq!(next(&[graph(1000), graph(300), flat(100)]), Some(0..3));
+        assert_eq!(next(&[graph(5000), graph(300), flat(100)]), Some(1..3));
+        assert_eq!(next(&[graph(1000), graph(300)]), None);
+        let worn = SegmentSize { dead: 250, ..graph(1000) };
+        assert_eq!(next(&[graph(9), worn, flat(100)]), Some(1..2));
+        let exact = MergeRules { index: IndexOptions::exact(), ..rules };
+        assert_eq!(next_merge(&[flat(1 << 20); 3], &exact), None);
+        assert_eq!(next_merge(&[flat(1 << 20); 5], &exact), Some(0..5));
+    }
+
+    #[test]
+    fn a_complete_merge_leaves_one_segment_and_then_nothing_to_do() {
+        let index = IndexOptions { minimum_rows: 100, ..IndexOptions::default() };
+        let rules = MergeRules { index, most_rows: u64::MAX };
+        let complete = |segments: &[SegmentSize]| complete_merge(segments, &rules);
+        assert_eq!(complete(&[]), None);
+        assert_eq!(complete(&[flat(99)]), None);
+        assert_eq!(complete(&[flat(100)]), Some(0..1));
+        assert_eq!(complete(&[graph(100)]), None);
+        assert_eq!(complete(&[SegmentSize { dead: 1, ..graph(100) }]), Some(0..1));
+        assert_eq!(complete(&[graph(100), flat(1)]), Some(0..2));
+    }
+
+    #[test]
+    fn no_merge_has_more_rows_than_memory_allows() {
+        let index = IndexOptions { minimum_rows: 100, ..IndexOptions::default() };
+        let rules = MergeRules { index, most_rows: 1000 };
+        let next = |segments: &[SegmentSize]| next_merge(segments, &rules);
+        assert_eq!(next(&[graph(900), flat(300)]), Some(1..2));
+        assert_eq!(next(&[graph(700), flat(300)]), Some(0..2));
+        assert_eq!(next(&[flat(700), flat(200), flat(300)]), Some(0..2));
+        assert_eq!(next(&[flat(5000)]), None);
+        let complete = |segments: &[SegmentSize]| complete_merge(segments, &rules);
+        assert_eq!(complete(&[graph(900), graph(200), graph(300)]), Some(1..3));
+        assert_eq!(complete(&[graph(900), graph(500)]), None);
+        assert_eq!(complete(&[flat(5000)]), None);
+        assert_eq!(complete(&[flat(5000), flat(100)]), Some(1..2));
+    }
+}

@@ -1,0 +1,113 @@
+//! From the files of a collection to its state.
+
+use std::fs;
+use std::path::Path;
+use std::sync::Arc;
+
+use crate::error::{Error, Result};
+use crate::files::file_names;
+use crate::format::{SEGMENT_SUFFIX, UNFINISHED_SUFFIX};
+use crate::generations::{generation_of, generations, log_path, number_of};
+use crate::head::Head;
+use crate::index_options::IndexOptions;
+use crate::log::LogFile;
+use crate::manifest::Manifest;
+use crate::replay::{Replayed, replay};
+use crate::schema::Schema;
+use crate::segment::{Segment, segment_path};
+use crate::state::{LiveSegment, State};
+
+/// A collection as its files have it.
+pub(crate) struct Opened {
+    pub(crate) schema: Schema,
+    pub(crate) manifest: Manifest,
+    /// The log that takes the writes.
+    pub(crate) log: Arc<LogFile>,
+    pub(crate) replayed: Replayed,
+}
+
+/// Reads the manifest, maps the segments and replays the logs. Cuts a torn tail off, removes files
+/// that an interrupted flush or merge left, and gives a collection of format version 1 a manifest.
+///
+/// # Errors
+/// `Corrupt` for damage, `Version` for a newer release's files, `Io`.
+pub(crate) fn open(folder: &Path) -> Result<Opened> {
+    let corrupt = |reason: String| Error::Corrupt { path: folder.to_owned(), offset: 0, reason };
+    let known = Manifest::read(folder)?;
+    let logs = generations(folder)?;
+    let Some(&newest) = logs.last() else {
+        return Err(corrupt("the collection's folder holds no log".to_owned()));
+    };
+    let manifest = match known {
+        Some(manifest) => manifest,
+        // Of the logs of format version 1 the newest is the collection.
+        None => {
+            let manifest = Manifest::new(newest, IndexOptions::default());
+            manifest.write(folder)?;
+            manifest
+        }
+    };
+    if newest < manifest.first_log {
+        return Err(corrupt(format!("log {} is missing", manifest.first_log)));
+    }
+    let mut generation = manifest.first_log;
+    let (log, schema) = open_log(folder, generation)?;
+    let mut segments = Vec::with_capacity(manifest.segments.len());
+    for entry in &manifest.segments {
+        let path = segment_path(folder, entry.number);
+        let segment = Arc::new(Segment::open(&path, entry.number, &schema)?);
+        if entry.dead.max().is_some_and(|row| row >= segment.rows()) {
+            return Err(corrupt(format!(
+                "segment {} has fewer rows than died in it",
+                entry.number
+            )));
+        }
+        segments.push(LiveSegment { segment, dead: Arc::new(entry.dead.clone()) });
+    }
+    let mut log = Arc::new(log);
+    let head = Head::new(&schema, log.clone());
+    let mut state = State::new(segments, manifest.documents.clone(), head);
+    loop {
+        let replayed = replay(&log, &schema, state)?;
+        if generation == newest {
+            remove_outdated(folder, &manifest)?;
+            return Ok(Opened { schema, manifest, log, replayed });
+        }
+        // The next log was begun after this one had been sealed and flushed.
+        if !replayed.sealed || replayed.bytes_cut > 0 {
+            return Err(log.corrupt(replayed.end, "the log ends without a seal, but was continued"));
+        }
+        generation += 1;
+        let (next, next_schema) = open_log(folder, generation)?;
+        if next_schema != schema {
+            return Err(next.corrupt(0, "the log belongs to another collection"));
+        }
+        log = Arc::new(next);
+        state = replayed.state;
+        state.freeze(&schema, log.clone());
+    }
+}
+
+fn open_log(folder: &Path, generation: u64) -> Result<(LogFile, Schema)> {
+    let (log, schema) = LogFile::open(&log_path(folder, generation), true)?;
+    match log.generation == generation {
+        true => Ok((log, schema)),
+        false => Err(log.corrupt(16, "the header's generation is not the file name's")),
+    }
+}
+
+/// Removes what the manifest does not know: logs that became segments, segments that were merged or
+/// never published, and unfinished files.
+fn remove_outdated(folder: &Path, manifest: &Manifest) -> Result<()> {
+    for name in file_names(folder)? {
+        let is_known = |number| manifest.segments.iter().any(|entry| entry.number == number);
+        let outdated = name.ends_with(UNFINISHED_SUFFIX)
+            || generation_of(&name).is_some_and(|generation| generation < manifest.first_log)
+            || number_of(&name, SEGMENT_SUFFIX).is_some_and(|number| !is_known(number));
+        if outdated {
+            let path = folder.join(name);
+            fs::remove_file(&path).map_err(Error::io(&path, "remove the outdated file"))?;
+        }
+    }
+    Ok(())
+}

@@ -1,0 +1,64 @@
+//! A search made ready, and what it finds.
+
+use crate::error::Result;
+use crate::filter::Filter;
+use crate::record::{Hit, ScoredId};
+use crate::schema::{Metric, Schema};
+use crate::score::{Query, visible};
+use crate::search::{Plan, SearchOptions};
+use crate::validate::{validate_queries, validate_query};
+
+/// A search made ready: it works on the collection as it was then, however often it is run.
+pub struct PreparedSearch<'a> {
+    plan: Plan,
+    filter: Option<&'a Filter>,
+    dimension: usize,
+    metric: Metric,
+}
+
+impl<'a> PreparedSearch<'a> {
+    pub(crate) fn new(plan: Plan, options: &SearchOptions<'a>, schema: &Schema) -> Self {
+        let Schema { dimension, metric, .. } = *schema;
+        Self { plan, filter: options.filter, dimension, metric }
+    }
+
+    /// Whether so many queries are answered sooner by the calling thread alone; otherwise they are
+    /// answered by the ambient thread pool.
+    pub fn is_quick(&self, queries: usize) -> bool {
+        self.plan.is_quick(queries, self.dimension)
+    }
+
+    /// See [`Collection::search`](crate::Collection::search).
+    ///
+    /// # Errors
+    /// `Dimension` and `NonFinite` for an unusable query, `Corrupt` or `Io` where a record cannot
+    /// be read back from disk.
+    pub fn search(&self, query: &[f32]) -> Result<Vec<Hit>> {
+        validate_query(query, self.dimension)?;
+        let query = [Query::new(query, self.metric)];
+        let found = self.plan.run(&query, self.filter, self.dimension)?;
+        let hit = |(score, address)| {
+            self.plan.snapshot().hit(address, visible(score, self.metric)).transpose()
+        };
+        found.into_iter().flatten().filter_map(hit).collect()
+    }
+
+    /// See [`Collection::search_batch`](crate::Collection::search_batch).
+    ///
+    /// # Errors
+    /// `Dimension` where `queries` is not `count` vectors, `NonFinite` naming the first unusable
+    /// query, `Corrupt`.
+    pub fn search_batch(&self, queries: &[f32], count: usize) -> Result<Vec<Vec<ScoredId>>> {
+        validate_queries(queries, count, self.dimension)?;
+        let queries: Vec<Query<'_>> = queries
+            .chunks_exact(self.dimension)
+            .map(|query| Query::new(query, self.metric))
+            .collect();
+        let found = self.plan.run(&queries, self.filter, self.dimension)?;
+        let scored = |(score, address)| {
+            let id = self.plan.snapshot().id(address).transpose()?;
+            Some(id.map(|id| ScoredId { id, score: visible(score, self.metric) }))
+        };
+        found.into_iter().map(|best| best.into_iter().filter_map(scored).collect()).collect()
+    }
+}

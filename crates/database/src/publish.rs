@@ -1,0 +1,63 @@
+//! Making the present segments what the collection consists of on disk.
+
+use std::fs;
+use std::path::PathBuf;
+use std::sync::atomic::Ordering;
+
+use crate::error::Result;
+use crate::generations::log_path;
+use crate::manifest::{Manifest, SegmentEntry};
+use crate::segment::segment_path;
+use crate::state::LiveSegment;
+use crate::store::Store;
+
+/// What there is to do once the next manifest is on the medium.
+#[derive(Default)]
+pub(crate) struct Published {
+    /// Files that only manifests before the next one need.
+    outdated: Vec<PathBuf>,
+}
+
+impl Store {
+    /// The log of a head that became a segment, or segments that became another one, can go once
+    /// the next manifest is on the medium.
+    pub(crate) fn outdate_log(&self, generation: u64) {
+        self.published.lock().outdated.push(log_path(self.folder(), generation));
+    }
+
+    /// As [`Store::outdate_log`].
+    pub(crate) fn outdate_segment(&self, number: u64) {
+        self.published.lock().outdated.push(segment_path(self.folder(), number));
+    }
+
+    /// Writes a manifest of the present state and removes the files that it no longer needs.
+    ///
+    /// # Errors
+    /// `Io` or `Poisoned`: then the manifest before counts, and its files are still there.
+    pub(crate) fn publish(&self) -> Result<()> {
+        let mut published = self.published.lock();
+        let manifest = {
+            let state = self.state()?;
+            let entry = |live: &LiveSegment| SegmentEntry {
+                number: live.segment.number(),
+                dead: (*live.dead).clone(),
+            };
+            Manifest {
+                first_log: state.heads()[0].log().generation,
+                next_segment: self.next_segment.load(Ordering::Relaxed),
+                index: self.index(),
+                segments: state.segments().iter().map(entry).collect(),
+                documents: state.documents().clone(),
+            }
+        };
+        // What the manifest says of deleted rows must not outlive the frames that say it too: else
+        // a power failure would keep half of a transaction.
+        self.commit().sync_all()?;
+        manifest.write(self.folder())?;
+        for path in std::mem::take(&mut published.outdated) {
+            // Where this fails, the next opening removes the file.
+            let _ = fs::remove_file(path);
+        }
+        Ok(())
+    }
+}

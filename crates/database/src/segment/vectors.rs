@@ -1,0 +1,185 @@
+//! The vectors of a segment: row after row, or in the nodes of a graph.
+
+use std::borrow::Cow;
+use std::ops::Range;
+use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use kernels::Backend;
+
+use super::graph_writer::error_of;
+use super::header::Header;
+use super::region::{GraphBytes, SectionBytes};
+use super::{Segment, floats_of};
+use crate::error::{Error, Result};
+use crate::format::{SECTION_GRAPH, SECTION_INVERSE_NORMS, SECTION_VECTORS};
+use crate::graph::Graph;
+use crate::mapping::Mapping;
+use crate::schema::Metric;
+use crate::score::Query;
+
+/// Where the vectors are.
+pub(super) enum Vectors {
+    Flat {
+        values: Range<u64>,
+        /// Empty for the metrics that need none.
+        inverse_norms: Range<u64>,
+    },
+    Graph {
+        section: Range<u64>,
+        graph: Box<Graph<GraphBytes>>,
+        requests: Arc<AtomicBool>,
+    },
+}
+
+impl Vectors {
+    /// # Errors
+    /// `Corrupt` or `Version` for a graph that cannot be used.
+    pub(super) fn open(path: &Path, mapping: &Arc<Mapping>, header: &Header) -> Result<Self> {
+        let Some(section) = header.section(SECTION_GRAPH) else {
+            let values = header.section(SECTION_VECTORS).unwrap_or_default();
+            let inverse_norms = header.section(SECTION_INVERSE_NORMS).unwrap_or_default();
+            mapping.advise_random(inverse_norms.end as usize..mapping.bytes().len());
+            return Ok(Self::Flat { values, inverse_norms });
+        };
+        mapping.advise_random(0..mapping.bytes().len());
+        let requests = Arc::new(AtomicBool::new(false));
+        let bytes = SectionBytes::new(mapping, &section);
+        let graph = Graph::open(GraphBytes::new(bytes, requests.clone()))
+            .map_err(|error| error_of(error, path, section.start))?;
+        let is_its = graph.count() == header.rows
+            && graph.dimension() == header.dimension
+            && graph.metric() == header.metric
+            && graph.element() == header.element
+            && graph.region_bytes() <= section.end - section.start;
+        match is_its {
+            true => Ok(Self::Graph { section, graph: graph.into(), requests }),
+            false => {
+                let reason = "the segment's graph was made for other rows";
+                Err(Error::corrupt(path, section.start, reason))
+            }
+        }
+    }
+}
+
+impl Segment {
+    /// Whether the vectors are in a graph.
+    pub fn is_indexed(&self) -> bool {
+        self.graph().is_some()
+    }
+
+    /// The graph that the vectors are in, if they are: its rows are the segment's.
+    pub fn graph(&self) -> Option<&Graph<GraphBytes>> {
+        match &self.vectors {
+            Vectors::Flat { .. } => None,
+            Vectors::Graph { graph, .. } => Some(graph),
+        }
+    }
+
+    /// Whether walks in the graph shall ask the operating system for the nodes that they are about
+    /// to visit: right where the file is larger than memory, and a system call a node wasted where
+    /// it is not. At first they do not.
+    pub fn request_nodes(&self, wanted: bool) {
+        if let Vectors::Graph { requests, .. } = &self.vectors {
+            requests.store(wanted, Ordering::Relaxed);
+        }
+    }
+
+    /// Fills `out`, which is as long as the dimension, with a row's vector.
+    ///
+    /// # Errors
+    /// `Corrupt` where it is damaged; `InvalidArgument` where there is no such row.
+    ///
+    /// # Panics
+    /// `out` has another length.
+    pub fn vector(&self, row: u32, out: &mut [f32]) -> Result<()> {
+        self.check_row(row)?;
+        match &self.vectors {
+            Vectors::Flat { values, .. } => {
+                let stored = self.stored_rows(values, row..row + 1)?;
+                Backend::active().decode_row(self.header.element, stored, out);
+            }
+            Vectors::Graph { graph, section, .. } => {
+                graph.verify(row).map_err(|error| error_of(error, self.path(), section.start))?;
+                graph.vector(row, out);
+            }
+        }
+        Ok(())
+    }
+
+    /// Scores consecutive rows, one into each of `scores`, without copying them. Larger is better;
+    /// no score is NaN. Damage to a vector in a graph is not noticed here, any other is.
+    ///
+    /// # Errors
+    /// `Corrupt` where a vector is damaged; `InvalidArgument` where there are no such rows.
+    ///
+    /// # Panics
+    /// There are more rows than scores, or fewer.
+    pub fn score_rows(
+        &self,
+        query: &Query<'_>,
+        rows: Range<u32>,
+        scores: &mut [f32],
+    ) -> Result<()> {
+        assert_eq!(rows.len(), scores.len(), "one score a row");
+        if let Some(last) = rows.clone().last() {
+            self.check_row(last)?;
+        }
+        match &self.vectors {
+            Vectors::Flat { values, inverse_norms } => {
+                let inverse_norms = match self.header.metric {
+                    Metric::Cosine => self.inverse_norms(inverse_norms, rows.clone())?,
+                    Metric::Dot | Metric::L2 => Cow::default(),
+                };
+                let stored = self.stored_rows(values, rows)?;
+                query.score_stored(self.header.element, stored, &inverse_norms, scores);
+            }
+            Vectors::Graph { graph, .. } => {
+                let element = graph.element();
+                for (row, score) in rows.zip(scores) {
+                    let (stored, inverse_norm) = graph.stored(row);
+                    let score = std::slice::from_mut(score);
+                    query.score_stored(element, stored, &[inverse_norm], score);
+                    // Bytes that are damaged may say NaN.
+                    if score[0].is_nan() {
+                        score[0] = f32::NEG_INFINITY;
+                    }
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Starts to read the vectors of rows that exist.
+    pub(super) fn prefetch_vectors(&self, rows: Range<u32>) {
+        let (start, row_bytes) = match &self.vectors {
+            Vectors::Flat { values, .. } => (values.start, self.row_bytes()),
+            Vectors::Graph { graph, section, .. } => {
+                // The records end the region.
+                let records = u64::from(graph.count()) * graph.record_bytes() as u64;
+                let start = section.start + graph.region_bytes() - records;
+                (start, graph.record_bytes() as u64)
+            }
+        };
+        let place = |row: u32| (start + u64::from(row) * row_bytes) as usize;
+        self.blocks.mapping().will_need(place(rows.start)..place(rows.end));
+    }
+
+    /// Bytes of a vector.
+    fn row_bytes(&self) -> u64 {
+        self.header.element.row_bytes(self.dimension()) as u64
+    }
+
+    /// The vectors of these rows, which exist, as they are stored.
+    fn stored_rows(&self, values: &Range<u64>, rows: Range<u32>) -> Result<&[u8]> {
+        let place = |row: u32| values.start + u64::from(row) * self.row_bytes();
+        self.blocks.read(place(rows.start)..place(rows.end))
+    }
+
+    /// One over the length of each of these rows, which exist.
+    fn inverse_norms(&self, section: &Range<u64>, rows: Range<u32>) -> Result<Cow<'_, [f32]>> {
+        let place = |row: u32| section.start + u64::from(row) * 4;
+        Ok(floats_of(self.blocks.read(place(rows.start)..place(rows.end))?))
+    }
+}

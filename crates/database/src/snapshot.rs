@@ -1,0 +1,151 @@
+//! A collection at one moment: what every read works on.
+
+use std::sync::Arc;
+
+use rayon::prelude::*;
+use roaring::RoaringBitmap;
+
+use crate::error::Result;
+use crate::filter::Filter;
+use crate::head::HeadSnapshot;
+use crate::record::{Hit, Id, Record};
+use crate::segment::SegmentRecord;
+use crate::state::{Address, LiveSegment};
+
+/// A collection at one moment. Cheap to take; later writes and merges leave it alone, and the
+/// files that it needs stay readable though they may be deleted meanwhile.
+#[derive(Clone)]
+pub(crate) struct Snapshot {
+    pub(crate) segments: Arc<Vec<LiveSegment>>,
+    pub(crate) heads: Vec<HeadSnapshot>,
+}
+
+/// The rows of a segment that a read is about.
+pub(crate) enum Selection {
+    /// All but the dead ones.
+    Live,
+    /// These, none of them dead.
+    Rows(RoaringBitmap),
+}
+
+impl LiveSegment {
+    /// The live rows that match.
+    ///
+    /// # Errors
+    /// `Corrupt` where the segment is damaged.
+    pub(crate) fn select(&self, filter: Option<&Filter>) -> Result<Selection> {
+        match filter {
+            None => Ok(Selection::Live),
+            Some(filter) => Ok(Selection::Rows(self.segment.matching(filter, None)? - &*self.dead)),
+        }
+    }
+}
+
+impl Snapshot {
+    fn segment(&self, address: Address) -> Option<&LiveSegment> {
+        self.segments.get(address.part())
+    }
+
+    fn head(&self, address: Address) -> Option<&HeadSnapshot> {
+        self.heads.get(address.part().checked_sub(self.segments.len())?)
+    }
+
+    /// The record without its vector; `None` where there is none.
+    ///
+    /// # Errors
+    /// `Corrupt` where it is no longer what was written, `Io` where it cannot be read.
+    pub(crate) fn content(&self, address: Address) -> Result<Option<SegmentRecord>> {
+        if let Some(live) = self.segment(address) {
+            return match live.is_live(address.row()) {
+                true => live.segment.record(address.row()).map(Some),
+                false => Ok(None),
+            };
+        }
+        self.head(address).map_or(Ok(None), |head| head.record(address.row()))
+    }
+
+    /// # Errors
+    /// As [`Snapshot::content`].
+    pub(crate) fn record(&self, address: Address) -> Result<Option<Record>> {
+        let Some(SegmentRecord { id, text, metadata, place }) = self.content(address)? else {
+            return Ok(None);
+        };
+        let vector = match (self.segment(address), self.head(address)) {
+            (Some(live), _) => {
+                let mut vector = vec![0.0; live.segment.dimension()];
+                live.segment.vector(address.row(), &mut vector)?;
+                vector
+            }
+            (None, Some(head)) => head.vectors.row(address.row()).to_vec(),
+            (None, None) => return Ok(None),
+        };
+        Ok(Some(Record { id, vector, text, metadata, place }))
+    }
+
+    /// # Errors
+    /// As [`Snapshot::content`].
+    pub(crate) fn hit(&self, address: Address, score: f32) -> Result<Option<Hit>> {
+        let content = self.content(address)?;
+        Ok(content.map(|SegmentRecord { id, text, metadata, place }| Hit {
+            id,
+            score,
+            text,
+            metadata,
+            place,
+        }))
+    }
+
+    /// The id of a live record.
+    ///
+    /// # Errors
+    /// As [`Snapshot::content`].
+    pub(crate) fn id(&self, address: Address) -> Result<Option<Id>> {
+        if let Some(live) = self.segment(address) {
+            return live.segment.id(address.row()).map(Some);
+        }
+        let head = self.head(address);
+        Ok(head.and_then(|head| head.records.get(address.row())).map(|record| record.id.clone()))
+    }
+
+    /// How many records match.
+    ///
+    /// # Errors
+    /// `Corrupt` where a segment is damaged.
+    pub(crate) fn count(&self, filter: &Filter) -> Result<usize> {
+        let mut count = 0;
+        for live in self.segments.iter() {
+            if let Selection::Rows(rows) = live.select(Some(filter))? {
+                count += rows.len() as usize;
+            }
+        }
+        let matching = |head: &HeadSnapshot| {
+            head.records.par_iter().filter(|record| filter.matches(record)).count()
+        };
+        Ok(count + self.heads.iter().map(matching).sum::<usize>())
+    }
+
+    /// The rows of each part that match.
+    ///
+    /// # Errors
+    /// `Corrupt` where a segment is damaged.
+    pub(crate) fn select(&self, filter: Option<&Filter>) -> Result<Vec<RoaringBitmap>> {
+        let mut parts = Vec::with_capacity(self.segments.len() + self.heads.len());
+        for live in self.segments.iter() {
+            parts.push(match live.select(filter)? {
+                Selection::Rows(rows) => rows,
+                Selection::Live => {
+                    let mut rows = RoaringBitmap::new();
+                    rows.insert_range(0..live.segment.rows());
+                    rows - &*live.dead
+                }
+            });
+        }
+        for head in &self.heads {
+            let matching = head.records.iter_from(0);
+            let matching =
+                matching.filter(|(_, record)| filter.is_none_or(|filter| filter.matches(record)));
+            parts.push(matching.map(|(slot, _)| slot).collect());
+        }
+        Ok(parts)
+    }
+}

@@ -1,0 +1,274 @@
+//! Turning heads into segments, and segments into fewer and better ones.
+
+use std::ops::{ControlFlow, Range};
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+
+use rayon::{ThreadPool, ThreadPoolBuilder};
+use roaring::RoaringBitmap;
+
+use crate::background::Background;
+use crate::error::Result;
+use crate::index_options::IndexOptions;
+use crate::merge_policy::{MergeRules, SegmentSize, complete_merge, next_merge};
+use crate::segment::{self, Segment, SegmentSource, segment_path};
+use crate::sources::{HeadSource, MergeSource};
+use crate::state::{LiveSegment, State};
+use crate::store::Store;
+
+/// How far long work is: rows done and rows in all. It stops when told to.
+pub type Progress<'a> = &'a (dyn Fn(u64, u64) -> ControlFlow<()> + Sync);
+
+/// The background work of a database.
+pub(crate) struct Upkeep {
+    flushing: Background,
+    merging: Background,
+    /// Where graphs are built.
+    threads: ThreadPool,
+}
+
+impl Upkeep {
+    /// `threads` of 0 stands for every core that the process may use.
+    pub(crate) fn start(threads: usize) -> std::io::Result<Self> {
+        let pool = ThreadPoolBuilder::new()
+            .num_threads(threads)
+            .thread_name(|index| format!("rac-merge-{index}"))
+            .build()
+            .map_err(std::io::Error::other)?;
+        Ok(Self {
+            flushing: Background::start("rac-heads", |store| {
+                // The error reaches the writers who wait, and the next write tries again.
+                let _ = store.flush_heads(Extent::OverLimits);
+            })?,
+            merging: Background::start("rac-segments", |store| {
+                // Space may be short for now; the segments as they are serve as well.
+                let _ = store.merge_in_background();
+            })?,
+            threads: pool,
+        })
+    }
+
+    pub(crate) fn flush_soon(&self, store: &Arc<Store>) {
+        self.flushing.look_after(store, Duration::ZERO);
+    }
+
+    pub(crate) fn merge_soon(&self, store: &Arc<Store>, delay: Duration) {
+        self.merging.look_after(store, delay);
+    }
+
+    /// Returns once no background work is going on any more.
+    pub(crate) fn stop(&self) {
+        self.flushing.stop();
+        self.merging.stop();
+    }
+}
+
+/// Which heads to turn into segments.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Extent {
+    /// Frozen ones, and the active one where it has grown over its limits.
+    OverLimits,
+    /// All.
+    Everything,
+}
+
+impl Store {
+    /// Turns heads into segments, oldest first.
+    ///
+    /// # Errors
+    /// `Io` where a segment cannot be written: then its head stays as it is. `Interrupted` where
+    /// the collection is closing.
+    pub(crate) fn flush_heads(self: &Arc<Self>, extent: Extent) -> Result<()> {
+        let _flushing = self.flushing.lock();
+        let outcome = self.flush_heads_locked(extent);
+        self.flush_ended(&outcome);
+        outcome
+    }
+
+    fn flush_heads_locked(self: &Arc<Self>, extent: Extent) -> Result<()> {
+        let freeze = match extent {
+            Extent::OverLimits => self.is_over_limits(&*self.state()?, 1),
+            Extent::Everything => self.with_writer(|writer| Ok(!writer.is_empty()))?,
+        };
+        if freeze {
+            self.rotate()?;
+        }
+        loop {
+            let snapshot = {
+                let state = self.state()?;
+                match state.heads() {
+                    [frozen, _, ..] => frozen.snapshot(),
+                    _ => break,
+                }
+            };
+            self.flush_head(HeadSource::new(snapshot))?;
+        }
+        self.look_after()
+    }
+
+    fn flush_head(&self, source: HeadSource) -> Result<()> {
+        let segment = self.write_segment(&source, None, &|_, _| match self.is_stopping() {
+            true => ControlFlow::Break(()),
+            false => ControlFlow::Continue(()),
+        })?;
+        let (generation, empty) = self.with_writer(|_| {
+            self.change_state(|state| {
+                let head = &state.heads()[0];
+                let generation = head.log().generation;
+                // Records only leave a frozen head.
+                let left = |(_, slot): &(u32, &u32)| head.record(**slot).is_none();
+                let dead = (0..).zip(source.slots()).filter(left).map(|(row, _)| row).collect();
+                state.replace_oldest_head(
+                    segment.map(|segment| LiveSegment { segment, dead: Arc::new(dead) }),
+                );
+                (generation, state.remove_empty_segments())
+            })
+        })?;
+        self.outdate_log(generation);
+        empty.into_iter().for_each(|number| self.outdate_segment(number));
+        self.publish()
+    }
+
+    /// Writes a segment of these records; `None` where there are none.
+    fn write_segment(
+        &self,
+        source: &dyn SegmentSource,
+        index: Option<&IndexOptions>,
+        progress: Progress<'_>,
+    ) -> Result<Option<Arc<Segment>>> {
+        if source.rows() == 0 {
+            return Ok(None);
+        }
+        let number = self.next_segment.fetch_add(1, Ordering::Relaxed);
+        let path = segment_path(self.folder(), number);
+        let build = index.map(|index| index.build_options(self.schema()));
+        segment::write(&path, number, self.schema(), source, build.as_ref(), progress)?;
+        Segment::open(&path, number, self.schema()).map(Arc::new).map(Some)
+    }
+
+    fn merge_rules(&self) -> MergeRules {
+        MergeRules { index: self.index(), most_rows: self.limits().merged_rows }
+    }
+
+    /// The merge that the background would do next.
+    pub(crate) fn next_merge(&self, state: &State) -> Option<Range<usize>> {
+        next_merge(&sizes(state), &self.merge_rules())
+    }
+
+    fn merge_in_background(self: &Arc<Self>) -> Result<()> {
+        let _merging = self.merging.lock();
+        let stop = || self.is_stopping() || self.giving_way.load(Ordering::Relaxed);
+        let progress = |_, _| match stop() {
+            true => ControlFlow::Break(()),
+            false => ControlFlow::Continue(()),
+        };
+        self.upkeep().threads.install(|| {
+            while !stop() && self.merge(next_merge, &progress)? {}
+            Ok(())
+        })
+    }
+
+    /// Turns everything into one segment, with a graph where it is worth one.
+    ///
+    /// # Errors
+    /// `Io`, `Corrupt`; `Interrupted` where `progress` said so: then all is as before.
+    pub(crate) fn optimize(self: &Arc<Self>, progress: Progress<'_>) -> Result<()> {
+        {
+            let state = self.state()?;
+            // A head is faster than a small segment, and smaller on disk.
+            if state.segments().is_empty() && state.len() < self.index().minimum_rows as usize {
+                return Ok(());
+            }
+        }
+        self.flush_heads(Extent::Everything)?;
+        self.merge_now(complete_merge, progress)
+    }
+
+    /// Rewrites what holds dead records.
+    ///
+    /// # Errors
+    /// As [`Store::optimize`].
+    pub(crate) fn compact(self: &Arc<Self>, progress: Progress<'_>) -> Result<()> {
+        self.flush_heads(Extent::Everything)?;
+        self.merge_now(
+            |segments, _| {
+                let worn = segments.iter().position(|segment| segment.dead > 0)?;
+                Some(worn..worn + 1)
+            },
+            progress,
+        )
+    }
+
+    fn merge_now(self: &Arc<Self>, choose: Choice, progress: Progress<'_>) -> Result<()> {
+        self.giving_way.store(true, Ordering::Relaxed);
+        let merging = self.merging.lock();
+        self.giving_way.store(false, Ordering::Relaxed);
+        let watched = |done, total| match self.is_stopping() {
+            true => ControlFlow::Break(()),
+            false => progress(done, total),
+        };
+        while self.merge(choose, &watched)? {}
+        drop(merging);
+        self.look_after()
+    }
+
+    /// Does the merge that is chosen; returns whether there was one.
+    fn merge(&self, choose: Choice, progress: Progress<'_>) -> Result<bool> {
+        let rules = self.merge_rules();
+        let source = {
+            let state = self.state()?;
+            let Some(range) = choose(&sizes(&state), &rules) else {
+                return Ok(false);
+            };
+            MergeSource::new(state.segments()[range].to_vec())
+        };
+        let index = &rules.index;
+        let wants_graph =
+            source.rows() >= index.minimum_rows && u64::from(source.rows()) <= rules.most_rows;
+        let segment = self.write_segment(&source, wants_graph.then_some(index), progress)?;
+        let numbers: Vec<u64> =
+            source.segments().iter().map(|live| live.segment.number()).collect();
+        self.with_writer(|_| {
+            self.change_state(|state| {
+                let dead = Arc::new(died_meanwhile(&source, state.segments()));
+                let merged = segment.map(|segment| LiveSegment { segment, dead });
+                state.replace_segments(&numbers, merged);
+            })
+        })?;
+        numbers.into_iter().for_each(|number| self.outdate_segment(number));
+        self.publish()?;
+        Ok(true)
+    }
+}
+
+/// Which segments to merge next, if any.
+type Choice = fn(&[SegmentSize], &MergeRules) -> Option<Range<usize>>;
+
+fn sizes(state: &State) -> Vec<SegmentSize> {
+    let size = |live: &LiveSegment| SegmentSize {
+        rows: u64::from(live.segment.rows()),
+        dead: live.dead.len(),
+        is_indexed: live.segment.is_indexed(),
+    };
+    state.segments().iter().map(size).collect()
+}
+
+/// The rows of a merged segment whose records were deleted or replaced since it was begun.
+fn died_meanwhile(source: &MergeSource, segments: &[LiveSegment]) -> RoaringBitmap {
+    let mut dead = RoaringBitmap::new();
+    for (origin, before) in source.segments().iter().enumerate() {
+        let number = before.segment.number();
+        let died = match segments.iter().find(|live| live.segment.number() == number) {
+            Some(now) => &*now.dead - &*before.dead,
+            // It was removed because nothing in it was live any more.
+            None => (0..before.segment.rows()).filter(|row| before.is_live(*row)).collect(),
+        };
+        for row in died {
+            if let Ok(merged) = source.origins().binary_search(&(origin as u32, row)) {
+                dead.insert(merged as u32);
+            }
+        }
+    }
+    dead
+}
