@@ -68,36 +68,49 @@ unsafe fn multiply_rows<S: Words, F: Format<S>, const ROWS: usize>(
     depth: usize,
     sums: &mut Sums,
 ) {
+    /// Repeats a statement with each number of a row as a constant, so that every sum is a variable of
+    /// its own, which a loop over an array in memory would not become.
+    macro_rules! for_each_row {
+        (|$row:ident| $statement:expr) => {
+            for_each_row!(@ $row $statement, 0 1 2 3 4 5 6 7 8 9 10 11)
+        };
+        (@ $row:ident $statement:expr, $($number:literal)*) => {$(
+            if $number < ROWS {
+                const $row: usize = $number;
+                $statement;
+            }
+        )*};
+    }
+
     let lanes = S::F32_LANES;
     let zero = simd.splat(0);
     let mut totals = [[zero; 2]; ROWS];
     let mut line = panel;
+    // Three rows to a pointer: their distances are in the addresses, and registers suffice.
+    let mut starts = [0, 3, 6, 9].map(|row| x.wrapping_add(row * stride));
     let mut word = 0;
     while word < depth {
         // SAFETY: word < depth, so this function's conditions cover the line and the rows' words.
         unsafe {
             let left = simd.load(line);
             let right = simd.load(line.add(lanes));
-            let mut row = 0;
-            while row < ROWS {
-                let at = x.add(row * stride + 4 * word).cast::<i32>();
+            for_each_row!(|ROW| {
+                let at = starts[ROW / 3].add(ROW % 3 * stride).cast::<i32>();
                 let factor = simd.splat(at.read_unaligned());
-                totals[row][0] = format.add_products(simd, factor, left, totals[row][0]);
-                totals[row][1] = format.add_products(simd, factor, right, totals[row][1]);
-                row += 1;
-            }
+                totals[ROW][0] = format.add_products(simd, factor, left, totals[ROW][0]);
+                totals[ROW][1] = format.add_products(simd, factor, right, totals[ROW][1]);
+            });
             line = line.add(2 * lanes);
         }
+        starts = starts.map(|start| start.wrapping_add(4));
         word += 1;
     }
     let to = sums.0.as_mut_ptr();
-    let mut row = 0;
-    while row < ROWS {
+    for_each_row!(|ROW| {
         // SAFETY: a tile has at most MOST_ROWS rows of at most MOST_WIDTH words.
         unsafe {
-            simd.store(to.add(row * 2 * lanes), totals[row][0]);
-            simd.store(to.add(row * 2 * lanes + lanes), totals[row][1]);
+            simd.store(to.add(ROW * 2 * lanes), totals[ROW][0]);
+            simd.store(to.add(ROW * 2 * lanes + lanes), totals[ROW][1]);
         }
-        row += 1;
-    }
+    });
 }
