@@ -18,10 +18,13 @@ __all__ = [
     "IngestProgress",
     "IngestReport",
     "Record",
+    "TokenBatch",
+    "Tokenizer",
     "VerifyReport",
     "_Pending",
     "_Wakeup",
     "__version__",
+    "chunk",
     "cosine",
     "cosine_many",
     "dot",
@@ -146,6 +149,49 @@ class _Wakeup:
 # -- text ------------------------------------------------------------------------------------------
 
 @final
+class Tokenizer:
+    def __new__(cls, model: str | PathLike[str] | Tokenizer | None = None) -> Tokenizer: ...
+    @property
+    def name(self) -> str: ...
+    @property
+    def path(self) -> str: ...
+    @property
+    def vocabulary_size(self) -> int: ...
+    @property
+    def fallback_reason(self) -> str | None: ...
+    def encode(
+        self,
+        texts: str | Iterable[str],
+        *,
+        pairs: str | Iterable[str] | None = None,
+        special_tokens: bool = True,
+        max_tokens: int | None = None,
+        stride: int | None = None,
+        offsets: bool = False,
+    ) -> TokenBatch: ...
+    def count(self, texts: str | Iterable[str]) -> npt.NDArray[np.int64]: ...
+    def truncate(self, text: str, max_tokens: int) -> str: ...
+    def decode(self, ids: Iterable[int], *, skip_special_tokens: bool = True) -> str: ...
+    def id_to_token(self, id: int) -> str | None: ...
+    def token_to_id(self, token: str) -> int | None: ...
+
+@final
+class TokenBatch:
+    @property
+    def ids(self) -> npt.NDArray[np.uint32]: ...
+    @property
+    def splits(self) -> npt.NDArray[np.int64]: ...
+    @property
+    def texts(self) -> npt.NDArray[np.uint32]: ...
+    @property
+    def type_ids(self) -> npt.NDArray[np.uint32]: ...
+    @property
+    def offsets(self) -> npt.NDArray[np.uint32] | None: ...
+    def to_lists(self) -> list[list[int]]: ...
+    def __len__(self) -> int: ...
+    def __getitem__(self, key: int, /) -> npt.NDArray[np.uint32]: ...
+
+@final
 class Document:
     @property
     def text(self) -> str: ...
@@ -179,6 +225,14 @@ class Chunk:
     @property
     def section(self) -> str | None: ...
 
+def chunk(
+    text: str,
+    *,
+    max_tokens: int,
+    overlap: int = 0,
+    tokenizer: str | PathLike[str] | Tokenizer | None = None,
+    format: str = "text",
+) -> list[Chunk]: ...
 def parse(
     path: str | PathLike[str], *, format: str | None = None, encoding: str | None = None
 ) -> Document: ...

@@ -17,7 +17,7 @@ from rust_ai_core import model_sources
 from rust_ai_core.errors import ModelError
 from rust_ai_core.model_sources import DataPackage, Pin, SourceError
 
-__all__ = ["cache_directory", "resolve"]
+__all__ = ["cache_directory", "resolve", "resolve_tokenizer"]
 
 REQUIRED_FILES = ("config.json", "tokenizer.json", "model.safetensors")
 OPTIONAL_FILES = (
@@ -127,6 +127,37 @@ def resolve(model: str | os.PathLike[str]) -> Path:
     )
 
 
+def resolve_tokenizer(model: str | os.PathLike[str]) -> Path:
+    """Return a model's `tokenizer.json`, fetching no more of the model than that where it can.
+
+    >>> from rust_ai_core import models
+    >>> models.resolve_tokenizer("minilm").name
+    'tokenizer.json'
+
+    Args:
+        model: A model as `resolve` takes it, a folder with a `tokenizer.json`, or such a file.
+
+    Returns:
+        The file.
+
+    Raises:
+        ModelError: No source has it.
+        TypeError: `model` is neither a string nor a path.
+    """
+    if not isinstance(model, str | os.PathLike):
+        raise TypeError(f"a tokenizer is named by a string or a path, not {type(model).__name__}")
+    name = os.fspath(model)
+    path = Path(name).expanduser()
+    if path.suffix == ".json" or isinstance(model, os.PathLike) or _is_explicit_path(name):
+        file = path if path.suffix == ".json" else path / "tokenizer.json"
+        if not file.is_file():
+            raise ModelError(f"there is no tokenizer at {file}")
+        return file
+    if name not in PINNED_MODELS and HUB_ID.fullmatch(name):
+        return _hub_tokenizer(name)
+    return resolve(name) / "tokenizer.json"
+
+
 def cache_directory() -> Path:
     """Return where models are kept: `$RAC_CACHE`, else `rust_ai_core` in the user's cache folder.
 
@@ -171,6 +202,25 @@ def _hub_model(repository: str) -> Path:
         "to do: check the spelling and the network; or download the repository elsewhere and give "
         "the path of its folder"
     )
+
+
+def _hub_tokenizer(repository: str) -> Path:
+    def snapshot(*, fetch: bool) -> Path:
+        folder = model_sources.hub_snapshot(repository, ("tokenizer.json",), fetch=fetch)
+        file = folder / "tokenizer.json"
+        if not file.is_file():
+            raise SourceError("the repository has no tokenizer.json")
+        return file
+
+    failures = _Failures()
+    file = failures.attempt("hub cache", repository, lambda: snapshot(fetch=False))
+    file = file or failures.attempt("hub", repository, lambda: snapshot(fetch=True))
+    if file is None:
+        raise ModelError(
+            f"the tokenizer of {repository!r} could not be found\n{failures}\n"
+            "to do: check the spelling and the network; or give the path of a tokenizer.json"
+        )
+    return file
 
 
 def _pinned_model(model: PinnedModel) -> Path:

@@ -4,6 +4,7 @@ use database::Id;
 use numpy::{PyArray1, PyArrayMethods, PyUntypedArray};
 use pyo3::exceptions::{PyOverflowError, PyTypeError};
 use pyo3::prelude::*;
+use pyo3::pybacked::PyBackedStr;
 use pyo3::types::{
     PyBool, PyByteArray, PyBytes, PyDict, PyFloat, PyInt, PyList, PyMapping, PyString, PyTuple,
 };
@@ -174,15 +175,29 @@ pub(crate) fn json_to_python<'py>(py: Python<'py>, value: &Value) -> PyResult<Bo
     })
 }
 
-/// Texts from a `str` (one text) or from anything that gives `str`s.
+/// [`borrowed_texts`], copied.
 pub(crate) fn texts(object: &Bound<'_, PyAny>) -> PyResult<Vec<String>> {
     texts_from(object, 0)
 }
 
 /// [`texts`] whose first one is called number `first` in messages.
 pub(crate) fn texts_from(object: &Bound<'_, PyAny>, first: usize) -> PyResult<Vec<String>> {
+    each_text(object, first, |text| Ok(text.to_str()?.to_owned()))
+}
+
+/// Texts from a `str` (one text) or from anything that gives `str`s, read where the interpreter keeps
+/// them: other threads may use them without the GIL.
+pub(crate) fn borrowed_texts(object: &Bound<'_, PyAny>) -> PyResult<Vec<PyBackedStr>> {
+    each_text(object, 0, |text| PyBackedStr::try_from(text.clone()))
+}
+
+fn each_text<T>(
+    object: &Bound<'_, PyAny>,
+    first: usize,
+    take: impl Fn(&Bound<'_, PyString>) -> PyResult<T>,
+) -> PyResult<Vec<T>> {
     if let Ok(text) = object.cast::<PyString>() {
-        return Ok(vec![text.to_str()?.to_owned()]);
+        return Ok(vec![take(text)?]);
     }
     let items = object
         .try_iter()
@@ -190,7 +205,7 @@ pub(crate) fn texts_from(object: &Bound<'_, PyAny>, first: usize) -> PyResult<Ve
     let one = |(index, item): (usize, PyResult<Bound<'_, PyAny>>)| {
         let item = item?;
         match item.cast::<PyString>() {
-            Ok(text) => Ok(text.to_str()?.to_owned()),
+            Ok(text) => take(text),
             Err(_) => Err(PyTypeError::new_err(format!(
                 "text {} is a {}, not a str",
                 first + index,

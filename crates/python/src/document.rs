@@ -40,7 +40,13 @@ pub(crate) struct Chunk {
     inner: pipeline::Chunk,
 }
 
-fn format_named(name: &str) -> PyResult<Format> {
+impl Chunk {
+    pub(crate) fn new(document: &Arc<pipeline::Document>, inner: pipeline::Chunk) -> Chunk {
+        Chunk { document: document.clone(), inner }
+    }
+}
+
+pub(crate) fn format_named(name: &str) -> PyResult<Format> {
     Format::from_name(name)
         .ok_or_else(|| Kind::Argument.error(format!("there is no format named {name:?}")))
 }
@@ -153,8 +159,7 @@ impl Document {
         let options = chunk_options(encoder.content_tokens(), max_tokens, overlap_tokens)?;
         let chunks = threads::run(py, || pipeline::chunk(&self.inner, encoder.encoder(), options))?
             .or_raise()?;
-        let wrap = |inner| Chunk { document: self.inner.clone(), inner };
-        Ok(chunks.into_iter().map(wrap).collect())
+        Ok(chunks.into_iter().map(|inner| Chunk::new(&self.inner, inner)).collect())
     }
 
     fn __repr__(&self) -> String {

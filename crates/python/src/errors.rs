@@ -83,6 +83,7 @@ impl IntoPyErr for inference::Error {
     fn into_py_err(self) -> PyErr {
         match self {
             inference::Error::Interrupted { .. } => PyKeyboardInterrupt::new_err(self.to_string()),
+            inference::Error::Limit(_) => Kind::Argument.error(self.to_string()),
             _ => Kind::Model.error(self.to_string()),
         }
     }

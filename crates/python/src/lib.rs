@@ -6,6 +6,7 @@
 
 mod arrays;
 mod bits;
+mod chunking;
 mod collection;
 mod columns;
 mod convert;
@@ -27,6 +28,8 @@ mod rows;
 mod shared_encoder;
 mod similarity;
 mod threads;
+mod token_batch;
+mod tokenizer;
 mod vector;
 
 use pyo3::exceptions::PyImportError;
@@ -58,6 +61,9 @@ fn _core(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add_class::<encoder::Encoder>()?;
     module.add_class::<pending::Pending>()?;
     module.add_class::<pending::Wakeup>()?;
+    module.add_class::<tokenizer::Tokenizer>()?;
+    module.add_class::<token_batch::TokenBatch>()?;
+    module.add_function(wrap_pyfunction!(chunking::chunk, module)?)?;
     module.add_function(wrap_pyfunction!(document::parse, module)?)?;
     module.add_function(wrap_pyfunction!(document::parse_text, module)?)?;
     module.add_class::<document::Document>()?;

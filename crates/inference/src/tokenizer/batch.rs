@@ -10,7 +10,8 @@ use super::truncation::{longest_first, windows};
 use super::{OffsetUnit, Tokenizer, Tokens};
 use crate::error::{Error, Result};
 
-/// Texts are shared out to threads in runs of about this many bytes.
+/// Texts are shared out to threads in runs of about this many bytes. A call with less stays on its
+/// thread.
 const RUN_BYTES: usize = 64 << 10;
 
 /// How texts are to be encoded.
@@ -42,8 +43,9 @@ pub struct TokenBatch {
     /// For each token which text of its pair it is of, as the model counts; empty for single texts
     /// where all are 0.
     pub type_ids: Vec<u32>,
-    /// For each token its place in its text, (0, 0) for special ones; empty if not asked for.
-    pub offsets: Vec<(u32, u32)>,
+    /// For each token where it begins and ends in its text, 0 and 0 for special ones; empty if not
+    /// asked for.
+    pub offsets: Vec<[u32; 2]>,
     /// Where each row ends.
     pub row_ends: Vec<usize>,
     /// The text, or pair, that each row is of.
@@ -57,6 +59,7 @@ impl TokenBatch {
         start..self.row_ends[row]
     }
 
+    /// The rows of all batches. Each row's text is numbered as in its own batch.
     fn concatenate(batches: Vec<TokenBatch>) -> TokenBatch {
         let mut batches = batches.into_iter();
         let Some(mut whole) = batches.next() else {
@@ -165,25 +168,26 @@ impl<'a> Work<'a> {
         bytes: impl Fn(&Item) -> usize,
         add: impl Fn(&mut Rows<'_>, usize, &Item) -> std::result::Result<(), String> + Sync,
     ) -> Result<TokenBatch> {
-        let batches: Vec<TokenBatch> = runs(items, bytes)
-            .into_par_iter()
-            .map(|run| {
-                self.tokenizer.with_scratch(|scratch| {
-                    let mut rows = Rows::new(self, scratch);
-                    for index in run {
-                        add(&mut rows, index, &items[index])
-                            .map_err(|reason| Error::Tokenize { index, reason })?;
-                    }
-                    Ok(rows.batch)
-                })
+        let rows_of = |run: Range<usize>| {
+            self.tokenizer.with_scratch(|scratch| {
+                let mut rows = Rows::new(self, scratch);
+                for index in run {
+                    add(&mut rows, index, &items[index])
+                        .map_err(|reason| Error::Tokenize { index, reason })?;
+                }
+                Ok(rows.batch)
             })
-            .collect::<Result<_>>()?;
-        Ok(TokenBatch::concatenate(batches))
+        };
+        Ok(TokenBatch::concatenate(in_runs(items, bytes, rows_of)?))
     }
 }
 
-/// Cuts items into runs of about [`RUN_BYTES`].
-fn runs<Item>(items: &[Item], bytes: impl Fn(&Item) -> usize) -> Vec<Range<usize>> {
+/// The results of `work` on runs of about [`RUN_BYTES`] of the items, in order, from all threads.
+pub(super) fn in_runs<Item, T: Send>(
+    items: &[Item],
+    bytes: impl Fn(&Item) -> usize,
+    work: impl Fn(Range<usize>) -> Result<T> + Sync,
+) -> Result<Vec<T>> {
     let mut runs = Vec::new();
     let (mut start, mut size) = (0, 0);
     for (index, item) in items.iter().enumerate() {
@@ -194,7 +198,10 @@ fn runs<Item>(items: &[Item], bytes: impl Fn(&Item) -> usize) -> Vec<Range<usize
         }
     }
     runs.push(start..items.len());
-    runs
+    match &runs[..] {
+        [only] => Ok(vec![work(only.clone())?]),
+        _ => runs.into_par_iter().map(&work).collect(),
+    }
 }
 
 /// The rows that one thread makes.
@@ -263,14 +270,15 @@ impl<'a> Rows<'a> {
                 Part::Special { token, .. } => {
                     ids.push(token);
                     if self.work.offsets.is_some() {
-                        offsets.push((0, 0));
+                        offsets.push([0, 0]);
                     }
                 }
                 Part::Text { second: of_second, .. } => {
                     let range = if of_second { second.clone() } else { first.clone() };
                     ids.extend_from_slice(&self.tokens.ids[range.clone()]);
                     if self.work.offsets.is_some() {
-                        offsets.extend_from_slice(&self.tokens.offsets[range]);
+                        let places = &self.tokens.offsets[range];
+                        offsets.extend(places.iter().map(|&(start, end)| [start, end]));
                     }
                 }
             }

@@ -186,6 +186,27 @@ impl Tokenizer {
             .map_err(|reason| Error::Tokenize { index: 0, reason })
     }
 
+    /// [`Tokenizer::count`] of many texts, on the threads of the ambient rayon pool.
+    ///
+    /// # Errors
+    /// The tokenizer refuses a text.
+    pub fn count_all(&self, texts: &[&str]) -> Result<Vec<usize>> {
+        batch::in_runs(
+            texts,
+            |text| text.len(),
+            |run| {
+                self.with_scratch(|scratch| {
+                    let count = |index: usize| {
+                        self.count_with(texts[index], scratch)
+                            .map_err(|reason| Error::Tokenize { index, reason })
+                    };
+                    run.map(count).collect::<Result<Vec<usize>>>()
+                })
+            },
+        )
+        .map(|counts| counts.concat())
+    }
+
     /// The end, in bytes, of the longest beginning of the text that has at most `max` tokens and
     /// ends where one of the text's tokens ends; the text's own if it has no more tokens.
     ///

@@ -11,8 +11,8 @@ fn any_texts() -> impl Strategy<Value = Vec<String>> {
     prop::collection::vec(text, 0..12)
 }
 
-fn offsets(encoding: &tokenizers::Encoding) -> Vec<(u32, u32)> {
-    encoding.get_offsets().iter().map(|&(from, to)| (from as u32, to as u32)).collect()
+fn offsets(encoding: &tokenizers::Encoding) -> Vec<[u32; 2]> {
+    encoding.get_offsets().iter().map(|&(from, to)| [from as u32, to as u32]).collect()
 }
 
 proptest! {

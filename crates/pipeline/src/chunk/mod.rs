@@ -34,6 +34,12 @@ pub trait TokenOffsets: Sync {
     fn token_offsets(&self, text: &str) -> Result<Vec<(u32, u32)>, TokenizerFailure>;
 }
 
+impl TokenOffsets for inference::Tokenizer {
+    fn token_offsets(&self, text: &str) -> Result<Vec<(u32, u32)>, TokenizerFailure> {
+        Ok(self.tokens(text, inference::OffsetUnit::Bytes)?.offsets)
+    }
+}
+
 /// A tokenizer's own error.
 pub type TokenizerFailure = Box<dyn std::error::Error + Send + Sync>;
 
