@@ -62,7 +62,15 @@ def test_minilm_equals_torch_on_all_golden_texts(minilm: rac.Encoder, shared: Pa
 
 
 @pytest.mark.parametrize(
-    "name", ["bert-mean", "bert-cls-prompted", "roberta-mean", "xlm-roberta-cls", "distilbert-mean"]
+    "name",
+    [
+        "bert-mean",
+        "bert-cls-prompted",
+        "roberta-mean",
+        "xlm-roberta-cls",
+        "distilbert-mean",
+        "mpnet-mean",
+    ],
 )
 def test_every_supported_architecture_equals_its_reference(name: str, shared: Path) -> None:
     folder = shared / "models" / "tiny" / name
@@ -77,7 +85,6 @@ def test_every_supported_architecture_equals_its_reference(name: str, shared: Pa
 @pytest.mark.parametrize(
     ("name", "architecture"),
     [
-        ("mpnet-mean", "mpnet"),
         ("bert-cross-encoder", "BertForSequenceClassification"),
         ("roberta-cross-encoder", "RobertaForSequenceClassification"),
     ],

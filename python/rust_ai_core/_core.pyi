@@ -18,6 +18,7 @@ __all__ = [
     "IngestProgress",
     "IngestReport",
     "Record",
+    "Reranker",
     "TokenBatch",
     "Tokenizer",
     "VerifyReport",
@@ -132,6 +133,27 @@ class Encoder:
     def _explain(
         self, texts: str | Iterable[str]
     ) -> tuple[_FloatArray, int, list[int], float, float]: ...
+
+@final
+class Reranker:
+    def __new__(
+        cls,
+        model: str | PathLike[str],
+        *,
+        activation: Literal["sigmoid", "identity"] | None = None,
+    ) -> Reranker: ...
+    @property
+    def name(self) -> str: ...
+    @property
+    def path(self) -> str: ...
+    @property
+    def max_tokens(self) -> int: ...
+    @property
+    def fingerprint(self) -> str: ...
+    def rank(
+        self, query: str, texts: str | Iterable[str], *, limit: int | None = None
+    ) -> list[tuple[int, float]]: ...
+    def scores(self, pairs: Iterable[tuple[str, str]]) -> _FloatArray: ...
 
 @final
 class _Pending:

@@ -17,6 +17,8 @@ pub(crate) enum Family {
     Bert,
     /// DistilBERT: other names, no token types.
     DistilBert,
+    /// MPNet: other names, no token types, attention that knows how far apart two tokens are.
+    Mpnet,
 }
 
 /// How token vectors become a text's vector.
@@ -48,6 +50,8 @@ pub(crate) struct Config {
     pub(crate) positions: usize,
     /// Position of the first token: RoBERTa starts after the padding index.
     pub(crate) first_position: usize,
+    /// Buckets of distances between tokens that attention has a bias for; none but in MPNet.
+    pub(crate) distance_buckets: Option<usize>,
     pub(crate) pooling: Pooling,
     pub(crate) normalize: bool,
     pub(crate) prompts: Prompts,
@@ -73,6 +77,7 @@ struct Transformer {
     max_position_embeddings: usize,
     pad_token_id: Option<usize>,
     position_embedding_type: Option<String>,
+    relative_attention_num_buckets: Option<usize>,
 }
 
 /// What every `config.json` says, of whatever kind of model.
@@ -81,6 +86,15 @@ struct ModelType {
     model_type: Option<String>,
     #[serde(default)]
     architectures: Vec<String>,
+}
+
+/// What a model gives for a sequence.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Task {
+    /// A vector of the text.
+    Embed,
+    /// A score of the pair.
+    Score,
 }
 
 /// An entry of `modules.json`.
@@ -118,11 +132,14 @@ struct SentenceConfig {
 /// Heads that a checkpoint may carry and an encoder leaves unused.
 const PRETRAINING_HEADS: [&str; 2] = ["ForMaskedLM", "ForPreTraining"];
 
-const SUPPORTED: &str = "bert, roberta, xlm-roberta and distilbert";
+/// The head of a cross-encoder.
+const SCORING_HEAD: &str = "ForSequenceClassification";
+
+const SUPPORTED: &str = "bert, roberta, xlm-roberta, distilbert and mpnet";
 
 impl Config {
     /// Reads the folder's configuration files.
-    pub(crate) fn read(folder: &Path) -> Result<Config> {
+    pub(crate) fn read(folder: &Path, task: Task) -> Result<Config> {
         let unsupported =
             |reason: String| Error::Unsupported { path: folder.to_path_buf(), reason };
         let path = folder.join("config.json");
@@ -134,20 +151,34 @@ impl Config {
         let family = match architecture.as_str() {
             "bert" | "roberta" | "xlm-roberta" => Family::Bert,
             "distilbert" => Family::DistilBert,
+            "mpnet" => Family::Mpnet,
             other => {
                 return Err(unsupported(format!(
                     "its architecture is {other:?}; this encoder runs {SUPPORTED}"
                 )));
             }
         };
-        // A head for another task sits on top of vectors that were never meant to be compared.
-        if let Some(head) = architectures.iter().find(|name| {
+        let head = architectures.iter().find(|name| {
             name.contains("For") && !PRETRAINING_HEADS.iter().any(|head| name.ends_with(head))
-        }) {
-            return Err(unsupported(format!("it is a {head}, not a text encoder")));
+        });
+        match (task, head) {
+            (Task::Embed, None) => {}
+            (Task::Score, Some(head)) if head.ends_with(SCORING_HEAD) => {}
+            (Task::Embed, Some(head)) => {
+                // A head for another task sits on vectors that were never meant to be compared.
+                let hint = if head.ends_with(SCORING_HEAD) { "; see Reranker" } else { "" };
+                return Err(unsupported(format!("it is a {head}, not a text encoder{hint}")));
+            }
+            (Task::Score, _) => {
+                let kind = architectures.first().map_or(architecture.as_str(), String::as_str);
+                return Err(unsupported(format!(
+                    "it is a {kind}, which has no head that scores pairs: not a cross-encoder"
+                )));
+            }
         }
         let transformer: Transformer = required(&path)?;
-        let first_position = if matches!(architecture.as_str(), "roberta" | "xlm-roberta") {
+        let first_position = if matches!(architecture.as_str(), "roberta" | "xlm-roberta" | "mpnet")
+        {
             transformer.pad_token_id.unwrap_or(1) + 1
         } else {
             0
@@ -195,6 +226,10 @@ impl Config {
             vocabulary: transformer.vocab_size,
             positions: transformer.max_position_embeddings,
             first_position,
+            distance_buckets: match family {
+                Family::Mpnet => Some(transformer.relative_attention_num_buckets.unwrap_or(32)),
+                Family::Bert | Family::DistilBert => None,
+            },
             pooling,
             normalize: modules.iter().any(|module| module.r#type.ends_with("Normalize")),
             prompts: Prompts::read(folder)?,

@@ -6,7 +6,7 @@ use std::sync::{Mutex, PoisonError};
 use kernels::{Backend, Precision};
 use rayon::prelude::*;
 
-use crate::config::{Config, Pooling};
+use crate::config::{Config, Pooling, Task};
 use crate::error::{Error, Result};
 use crate::prompts::Prompts;
 use crate::scheduler::Workload;
@@ -15,7 +15,7 @@ use crate::transformer::{Transformer, Workspace};
 
 /// Tokens that one thread runs through the network at a time, about. Enough rows to read each packed
 /// weight from memory seldom, few enough that a layer's activations stay close to the core.
-const PACK_TOKENS: usize = 192;
+pub(crate) const PACK_TOKENS: usize = 192;
 
 /// So few tokens are not worth splitting by texts: threads share out each layer's columns instead.
 const SINGLE_PACK_TOKENS: usize = 48;
@@ -39,19 +39,9 @@ impl Encoder {
     /// A file is missing, truncated or does not fit the others; the architecture, the pooling or
     /// the activation is not one of ours.
     pub fn load(folder: &Path, precision: Precision) -> Result<Encoder> {
-        let config = Config::read(folder)?;
-        let tokenizer_path = folder.join("tokenizer.json");
-        let tokenizer = LimitedTokenizer::read(&tokenizer_path, config.max_tokens)?;
-        if tokenizer.vocabulary() > config.vocabulary {
-            return Err(Error::Malformed {
-                path: tokenizer_path,
-                reason: format!(
-                    "it has ids up to {}, the model only {} words",
-                    tokenizer.vocabulary() - 1,
-                    config.vocabulary
-                ),
-            });
-        }
+        let config = Config::read(folder, Task::Embed)?;
+        let tokenizer = LimitedTokenizer::read(&folder.join("tokenizer.json"), config.max_tokens)?;
+        check_vocabulary(folder, tokenizer.vocabulary(), &config)?;
         let path = folder.join("model.safetensors");
         let fingerprint = fingerprint(&config, folder, &path)?;
         let transformer = Transformer::new(&path, config, precision)?;
@@ -260,8 +250,23 @@ impl Workload for Encoder {
     }
 }
 
+/// Refuses a tokenizer with ids that the model has no vectors for.
+pub(crate) fn check_vocabulary(folder: &Path, ids: usize, config: &Config) -> Result<()> {
+    if ids <= config.vocabulary {
+        return Ok(());
+    }
+    Err(Error::Malformed {
+        path: folder.join("tokenizer.json"),
+        reason: format!("it has ids up to {}, the model only {} words", ids - 1, config.vocabulary),
+    })
+}
+
 /// Of the weights, the tokenizer and the settings that shape a vector.
-fn fingerprint(config: &Config, folder: &Path, weights: &Path) -> Result<String> {
+pub(crate) fn fingerprint(
+    config: &impl std::fmt::Debug,
+    folder: &Path,
+    weights: &Path,
+) -> Result<String> {
     let mut hasher = blake3::Hasher::new();
     for path in [weights, &folder.join("tokenizer.json")] {
         let failed = |source| Error::Read { path: path.to_path_buf(), source };

@@ -11,6 +11,8 @@ mod activations;
 mod attention;
 mod cache;
 mod config;
+mod cross_encoder;
+mod distance_bias;
 mod embedding;
 mod encoder;
 mod error;
@@ -24,6 +26,7 @@ mod transformer;
 mod weights;
 
 pub use cache::{CacheStatistics, EmbeddingCache};
+pub use cross_encoder::{Activation, CrossEncoder};
 pub use embedding::{EmbeddingCall, EmbeddingService};
 pub use encoder::Encoder;
 pub use error::{Error, Result};

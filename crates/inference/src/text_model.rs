@@ -17,9 +17,9 @@ const TOKENS_TOGETHER: usize = 64;
 /// A transformer, or a table of static embeddings: what the model's folder holds.
 pub enum TextModel {
     /// BERT and its kin.
-    Transformer(Encoder),
+    Transformer(Box<Encoder>),
     /// model2vec's layout.
-    Static(StaticEncoder),
+    Static(Box<StaticEncoder>),
 }
 
 /// Calls a method that both kinds have.
@@ -40,7 +40,8 @@ impl TextModel {
     /// or cannot be run in `precision`.
     pub fn load(folder: &Path, precision: Precision) -> Result<TextModel> {
         if !StaticEncoder::is_one(folder)? {
-            return Encoder::load(folder, precision).map(TextModel::Transformer);
+            return Encoder::load(folder, precision)
+                .map(|model| TextModel::Transformer(Box::new(model)));
         }
         if precision != Precision::F32 {
             return Err(Error::Unsupported {
@@ -48,7 +49,7 @@ impl TextModel {
                 reason: "static embeddings multiply nothing: their precision is f32".into(),
             });
         }
-        StaticEncoder::load(folder).map(TextModel::Static)
+        StaticEncoder::load(folder).map(|model| TextModel::Static(Box::new(model)))
     }
 
     /// In what the network multiplies.
@@ -153,7 +154,7 @@ impl Workload for TextModel {
     }
 
     fn tokenize(&self, text: &String) -> std::result::Result<Vec<u32>, String> {
-        either!(self, model => Workload::tokenize(model, text))
+        either!(self, model => Workload::tokenize(model.as_ref(), text))
     }
 
     fn tokens(&self, sequence: &Vec<u32>) -> usize {

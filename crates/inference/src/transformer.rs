@@ -10,6 +10,7 @@ use kernels::{
 use crate::activations::{Activations, Element};
 use crate::attention::Attention;
 use crate::config::{Config, Family};
+use crate::distance_bias::DistanceBias;
 use crate::error::{Error, Result};
 use crate::linear::Linear;
 use crate::weights::Weights;
@@ -45,11 +46,31 @@ pub(crate) struct Transformer {
     precision: Precision,
     /// `vocabulary x hidden`
     words: Vec<f32>,
-    /// `positions x hidden`, with the vector of token type 0 added: it is the only type in use.
+    /// `positions x hidden`, with the vector of token type 0 added.
     positions: Vec<f32>,
+    /// What a token of type 1 has more than one of type 0, where the model has types.
+    second_type: Option<Vec<f32>>,
+    /// MPNet's attention bias.
+    distances: Option<DistanceBias>,
     embedding_norm: Norm,
     layers: Vec<Layer>,
     attention: Attention,
+}
+
+/// Token ids as the model sees them.
+pub(crate) trait Sequence {
+    fn ids(&self) -> &[u32];
+
+    /// The first token of type 1: where the second text of a pair begins.
+    fn second(&self) -> usize {
+        self.ids().len()
+    }
+}
+
+impl Sequence for Vec<u32> {
+    fn ids(&self) -> &[u32] {
+        self
+    }
 }
 
 /// Buffers of a forward pass, kept between calls: none is allocated in steady state.
@@ -91,6 +112,16 @@ impl Names {
                 output: "output.dense",
                 output_norm: "output.LayerNorm",
             },
+            Family::Mpnet => Names {
+                embedding_norm: "embeddings.LayerNorm",
+                layer: "encoder.layer",
+                projections: ["attention.attn.q", "attention.attn.k", "attention.attn.v"],
+                attention_output: "attention.attn.o",
+                attention_norm: "attention.LayerNorm",
+                intermediate: "intermediate.dense",
+                output: "output.dense",
+                output_norm: "output.LayerNorm",
+            },
             Family::DistilBert => Names {
                 embedding_norm: "embeddings.LayerNorm",
                 layer: "transformer.layer",
@@ -106,9 +137,11 @@ impl Names {
 }
 
 impl Transformer {
+    /// The name, without prefix, of a tensor that every model has.
+    pub(crate) const WORDS: &str = "embeddings.word_embeddings.weight";
+
     /// Takes the weights out of a safetensors file and packs them.
     pub(crate) fn new(path: &Path, config: Config, precision: Precision) -> Result<Transformer> {
-        const WORDS: &str = "embeddings.word_embeddings.weight";
         let (group, head) = (precision.per_word(), config.hidden / config.heads);
         if [config.hidden, config.intermediate].iter().any(|size| !size.is_multiple_of(group))
             || (precision != Precision::F32 && !head.is_multiple_of(2))
@@ -121,7 +154,7 @@ impl Transformer {
                 ),
             });
         }
-        let weights = Weights::open(path, WORDS)?;
+        let weights = Weights::open(path, Self::WORDS)?;
         let names = Names::of(config.family);
         let (hidden, intermediate) = (config.hidden, config.intermediate);
 
@@ -145,12 +178,17 @@ impl Transformer {
             })
         };
 
-        let words = weights.tensor(WORDS, &[config.vocabulary, hidden])?;
+        let words = weights.tensor(Self::WORDS, &[config.vocabulary, hidden])?;
         let mut positions =
             weights.tensor("embeddings.position_embeddings.weight", &[config.positions, hidden])?;
         const TYPES: &str = "embeddings.token_type_embeddings.weight";
+        let mut second_type = None;
         if let Some(types) = weights.rows(TYPES) {
             let table = weights.tensor(TYPES, &[types, hidden])?;
+            if types > 1 {
+                let (first, second) = table[..2 * hidden].split_at(hidden);
+                second_type = Some(second.iter().zip(first).map(|(b, a)| b - a).collect());
+            }
             for position in positions.chunks_exact_mut(hidden) {
                 Backend::active().add_assign(position, &table[..hidden]);
             }
@@ -177,7 +215,25 @@ impl Transformer {
         }
         let embedding_norm = norm(names.embedding_norm)?;
         let attention = Attention { heads: config.heads, hidden };
-        Ok(Transformer { config, precision, words, positions, embedding_norm, layers, attention })
+        let distances = match config.distance_buckets {
+            Some(buckets) => {
+                const BIAS: &str = "encoder.relative_attention_bias.weight";
+                let biases = weights.tensor(BIAS, &[buckets, config.heads])?;
+                Some(DistanceBias::new(&biases, config.heads, config.positions))
+            }
+            None => None,
+        };
+        Ok(Transformer {
+            config,
+            precision,
+            words,
+            positions,
+            second_type,
+            distances,
+            embedding_norm,
+            layers,
+            attention,
+        })
     }
 
     pub(crate) fn config(&self) -> &Config {
@@ -191,19 +247,19 @@ impl Transformer {
     /// Runs the texts, each within the model's limits, and leaves one row of `hidden` floats a
     /// token in `workspace.states`, texts one after the other. Each step is shared out between
     /// `parts` threads; the result does not depend on how many.
-    pub(crate) fn forward<T: AsRef<[u32]>>(
+    pub(crate) fn forward<S: Sequence>(
         &self,
-        texts: &[T],
+        texts: &[S],
         parts: usize,
         workspace: &mut Workspace,
     ) {
-        let tokens: usize = texts.iter().map(|text| text.as_ref().len()).sum();
+        let tokens: usize = texts.iter().map(|text| text.ids().len()).sum();
         workspace.attention.resize_with(parts.max(1), AttentionWorkspace::default);
         workspace.states.resize(tokens * self.config.hidden);
         let narrow = if self.precision == Precision::Bf16 { tokens } else { 0 };
         workspace.narrow.resize(narrow * self.config.hidden);
         self.embed(texts, workspace.states.as_mut_slice());
-        let lengths = || texts.iter().map(|text| text.as_ref().len());
+        let lengths = || texts.iter().map(|text| text.ids().len());
         let Workspace { states, narrow, codes, singles, halves, attention } = workspace;
         let states = States { rows: states.as_mut_slice(), narrow: narrow.as_mut_slice(), codes };
         match self.precision {
@@ -212,16 +268,20 @@ impl Transformer {
         }
     }
 
-    fn embed<T: AsRef<[u32]>>(&self, texts: &[T], states: &mut [f32]) {
+    fn embed<S: Sequence>(&self, texts: &[S], states: &mut [f32]) {
         let hidden = self.config.hidden;
         let mut rows = states.chunks_exact_mut(hidden);
         for text in texts {
-            for ((position, &id), row) in text.as_ref().iter().enumerate().zip(&mut rows) {
+            for ((at, &id), row) in text.ids().iter().enumerate().zip(&mut rows) {
                 let word = &self.words[id as usize * hidden..][..hidden];
-                let place = (position + self.config.first_position) * hidden;
+                let place = (at + self.config.first_position) * hidden;
                 let position = &self.positions[place..][..hidden];
                 for ((sum, word), position) in row.iter_mut().zip(word).zip(position) {
                     *sum = word + position;
+                }
+                if let Some(second_type) = self.second_type.as_ref().filter(|_| at >= text.second())
+                {
+                    Backend::active().add_assign(row, second_type);
                 }
             }
         }
@@ -246,7 +306,8 @@ impl Transformer {
             let x = states.input(tokens, self.precision);
             layer.query_key_value.apply(x, Activation::Identity, out, parts);
 
-            self.attention.apply(lengths(), query_key_value, context, None, attention);
+            let bias = self.distances.as_ref().map(DistanceBias::view);
+            self.attention.apply(lengths(), query_key_value, context, bias, attention);
 
             let x = Rows::new(context, tokens, hidden, hidden);
             states.add(x, &layer.attention_output, self.precision, parts);

@@ -55,12 +55,14 @@ impl Weights {
 
     /// A tensor as `f32`, row-major.
     pub(crate) fn tensor(&self, name: &str, shape: &[usize]) -> Result<Vec<f32>> {
+        self.tensor_outside(&format!("{}{name}", self.prefix), shape)
+    }
+
+    /// A tensor whose name has no prefix, such as a head's.
+    pub(crate) fn tensor_outside(&self, name: &str, shape: &[usize]) -> Result<Vec<f32>> {
         let malformed = |reason: String| Error::Malformed { path: self.path.clone(), reason };
-        let name = format!("{}{name}", self.prefix);
-        let info = self
-            .tensors
-            .info(&name)
-            .ok_or_else(|| malformed(format!("it has no tensor {name}")))?;
+        let info =
+            self.tensors.info(name).ok_or_else(|| malformed(format!("it has no tensor {name}")))?;
         if info.shape != shape {
             return Err(malformed(format!(
                 "tensor {name} is of shape {:?}, config.json asks for {shape:?}",

@@ -19,8 +19,8 @@ use crate::threads::{self, PerProcess};
 ///
 /// `model` is a name ("minilm" is sentence-transformers/all-MiniLM-L6-v2, 384 dimensions), the path
 /// of a folder with `config.json`, `tokenizer.json` and `model.safetensors`, or a model's id on the
-/// Hugging Face hub. A model that is not on this machine is fetched once. BERT, RoBERTa, XLM-RoBERTa
-/// and DistilBERT run, with the pooling, normalisation and prompts of their sentence-transformers
+/// Hugging Face hub. A model that is not on this machine is fetched once. BERT, RoBERTa, XLM-RoBERTa,
+/// DistilBERT and MPNet run, with the pooling, normalisation and prompts of their sentence-transformers
 /// files; anything else raises ModelError (a ValueError) which names it. Encoders of one folder
 /// and precision share their weights, and one encoder may be used from many threads at a time.
 ///

@@ -24,6 +24,7 @@ mod pending;
 mod progress;
 mod record;
 mod record_iterator;
+mod reranker;
 mod rows;
 mod shared_encoder;
 mod similarity;
@@ -59,6 +60,7 @@ fn _core(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add_function(wrap_pyfunction!(threads::thread_count, module)?)?;
 
     module.add_class::<encoder::Encoder>()?;
+    module.add_class::<reranker::Reranker>()?;
     module.add_class::<pending::Pending>()?;
     module.add_class::<pending::Wakeup>()?;
     module.add_class::<tokenizer::Tokenizer>()?;

@@ -1,7 +1,7 @@
 //! An encoder, its scheduler and its cache, shared by every Python object that uses the model.
 
 use std::collections::HashMap;
-use std::ops::{ControlFlow, Deref};
+use std::ops::Deref;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError, Weak};
 
@@ -142,7 +142,8 @@ impl SharedEncoder {
         prompt: &str,
         progress: &Reporter<'_>,
     ) -> PyResult<Vec<f32>> {
-        let call = begin(py, &self.service()?, with_prompt(texts, prompt))?;
+        let (service, texts) = (self.service()?, with_prompt(texts, prompt));
+        let call = threads::until_signalled(py, |go_on| service.submit(texts, go_on))?;
         wait(py, &call, progress)?;
         py.detach(|| call.take()).or_raise()
     }
@@ -155,7 +156,8 @@ impl SharedEncoder {
     ) -> PyResult<(Vec<f32>, Effort)> {
         let prompt = self.encoder().prompts().of_any();
         let service = EmbeddingService::new(self.scheduler()?, None);
-        let call = begin(py, &service, with_prompt(texts, prompt))?;
+        let texts = with_prompt(texts, prompt);
+        let call = threads::until_signalled(py, |go_on| service.submit(texts, go_on))?;
         wait(py, &call, &Reporter::Silent)?;
         let effort = call.effort();
         Ok((py.detach(|| call.take()).or_raise()?, effort))
@@ -168,28 +170,6 @@ pub(crate) fn with_prompt(mut texts: Vec<String>, prompt: &str) -> Vec<String> {
         texts.iter_mut().for_each(|text| text.insert_str(0, prompt));
     }
     texts
-}
-
-/// Begins a call; waits for room in the queue, if it must, and looks for Ctrl-C meanwhile.
-fn begin(
-    py: Python<'_>,
-    service: &EmbeddingService,
-    texts: Vec<String>,
-) -> PyResult<EmbeddingCall> {
-    let raised = Mutex::new(None);
-    let call = py.detach(|| {
-        service.submit(texts, &|| match Python::attach(|py| py.check_signals()) {
-            Ok(()) => ControlFlow::Continue(()),
-            Err(error) => {
-                *raised.lock().unwrap_or_else(PoisonError::into_inner) = Some(error);
-                ControlFlow::Break(())
-            }
-        })
-    });
-    match raised.into_inner().unwrap_or_else(PoisonError::into_inner) {
-        Some(error) => Err(error),
-        None => call.or_raise(),
-    }
 }
 
 /// Waits until a call is finished, tells of its progress, and looks for Ctrl-C.

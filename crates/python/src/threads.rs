@@ -9,7 +9,7 @@ use std::time::Duration;
 use pyo3::prelude::*;
 use rayon::{ThreadPool, ThreadPoolBuilder};
 
-use crate::errors::Kind;
+use crate::errors::{Kind, OrRaise};
 
 /// Sets the number of threads; by default every core that the process may use.
 const THREADS_VARIABLE: &str = "RAC_NUM_THREADS";
@@ -97,6 +97,28 @@ pub(crate) fn thread_count() -> PyResult<usize> {
 pub(crate) fn run<T: Send>(py: Python<'_>, work: impl FnOnce() -> T + Send) -> PyResult<T> {
     let pool = pool(&INTERACTIVE)?;
     Ok(py.detach(|| pool.install(work)))
+}
+
+/// Begins something that may have to wait for its turn: with the GIL released, and looking for Ctrl-C
+/// whenever `work` asks whether to go on.
+pub(crate) fn until_signalled<T: Send>(
+    py: Python<'_>,
+    work: impl FnOnce(&dyn Fn() -> ControlFlow<()>) -> inference::Result<T> + Send,
+) -> PyResult<T> {
+    let raised = Mutex::new(None);
+    let begun = py.detach(|| {
+        work(&|| match Python::attach(|py| py.check_signals()) {
+            Ok(()) => ControlFlow::Continue(()),
+            Err(error) => {
+                *raised.lock().unwrap_or_else(PoisonError::into_inner) = Some(error);
+                ControlFlow::Break(())
+            }
+        })
+    });
+    match raised.into_inner().unwrap_or_else(PoisonError::into_inner) {
+        Some(error) => Err(error),
+        None => begun.or_raise(),
+    }
 }
 
 /// Runs `work`, which may take long, with the GIL released while this thread waits, looks for
