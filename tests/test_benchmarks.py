@@ -1,0 +1,73 @@
+"""The benchmarks run, and what they report of a search agrees with exact search."""
+
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from conftest import REPOSITORY
+
+OURS = "rust_ai_core"
+QUICK = ("--quick", "--contenders", OURS)
+
+
+def run_benchmarks(cache: Path, *arguments: str) -> "subprocess.CompletedProcess[str]":
+    environment = os.environ | {"RAC_BENCHMARK_CACHE": str(cache)}
+    command = [sys.executable, "-m", "benchmarks", *arguments]
+    return subprocess.run(
+        command, cwd=REPOSITORY, env=environment, capture_output=True, text=True, timeout=300
+    )
+
+
+@pytest.fixture(scope="module")
+def cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Indexes are kept between the subjects, as in a user's run."""
+    return tmp_path_factory.mktemp("benchmarks")
+
+
+def table(report: str, title: str) -> list[dict[str, str]]:
+    """The rows of the table under a title, by column."""
+    lines = report.partition(f"{title}**\n\n")[2].split("\n\n")[0].splitlines()
+    cells = [[cell.strip() for cell in line.strip("|").split("|")] for line in lines]
+    return [dict(zip(cells[0], row, strict=True)) for row in cells[2:]]
+
+
+def test_searching_reports_recall_that_rises_with_the_effort(shared: Path, cache: Path) -> None:
+    run = run_benchmarks(cache, "ann.searching", *QUICK)
+    assert run.returncode == 0, run.stderr
+    points = table(run.stdout, "debian-part: every point")
+    assert {point["contender"] for point in points} == {OURS}
+    recalls = [float(point["recall@10"]) for point in points]
+    assert recalls[-1] >= 0.99
+    assert recalls[-1] >= recalls[0]
+    assert all(float(point["queries/s"].replace(",", "")) > 0 for point in points)
+
+
+@pytest.mark.parametrize("subject", ["ann.filtering", "ann.updating"])
+def test_our_recall_meets_the_goal_in_quick_runs(shared: Path, cache: Path, subject: str) -> None:
+    run = run_benchmarks(cache, subject, *QUICK)
+    assert run.returncode == 0, run.stderr
+    goals = re.findall(r"^\| \S+ \| (.*recall.*) \| (\w+) \|$", run.stdout, re.MULTILINE)
+    assert goals
+    assert {met for _, met in goals} == {"yes"}, goals
+
+
+def test_a_family_names_all_its_subjects(tmp_path: Path) -> None:
+    listed = run_benchmarks(tmp_path, "--list").stdout
+    assert [line.split()[0] for line in listed.splitlines() if line.startswith("ann.")] == [
+        "ann.building",
+        "ann.searching",
+        "ann.filtering",
+        "ann.updating",
+        "ann.growing",
+        "ann.capping",
+    ]
+
+
+def test_an_unknown_contender_is_an_error_that_lists_the_known_ones(tmp_path: Path) -> None:
+    run = run_benchmarks(tmp_path, "ann.building", "--quick", "--contenders", "nobody")
+    assert run.returncode != 0
+    assert "no contender nobody; there are rust_ai_core" in run.stderr
