@@ -30,7 +30,8 @@ def clustered(rows: int, dimension: int, seed: int) -> Floats:
     directions = random.normal(size=(min(dimension, 24), dimension)) / min(dimension, 24) ** 0.5
     spread = random.normal(size=(rows, len(directions))) @ directions
     noise = random.normal(size=(rows, dimension))
-    return (centres[members] + 0.7 * spread + 0.1 * noise).astype(np.float32)
+    vectors: Floats = (centres[members] + 0.7 * spread + 0.1 * noise).astype(np.float32)
+    return vectors
 
 
 @pytest.fixture(scope="module")
@@ -189,7 +190,7 @@ def test_every_dimension_and_degenerate_vectors(database: rac.Database, dimensio
     rows[1000:3000] = rows[0]  # duplicates
     rows[3000:3100] = 0.0
     for metric in ("cosine", "dot", "l2"):
-        points = database.collection(metric, dimension=dimension, metric=metric)  # type: ignore[arg-type]
+        points = database.collection(metric, dimension=dimension, metric=metric)
         points.upsert(range(len(rows)), rows)
         points.optimize()
         assert points.stats()["indexed_records"] == len(rows)
@@ -238,7 +239,7 @@ def test_narrow_types_are_rounded_once_and_take_less_space(
 def test_within_leaves_out_what_is_worse(database: rac.Database, vectors: Floats) -> None:
     rows, query = vectors[:ROWS], vectors[ROWS]
     for metric in ("cosine", "l2"):
-        points = database.collection(metric, dimension=DIMENSION, metric=metric)  # type: ignore[arg-type]
+        points = database.collection(metric, dimension=DIMENSION, metric=metric)
         points.upsert(range(ROWS), rows)
         points.optimize()
         hits = points.search(query, limit=50, exact=True)

@@ -60,12 +60,11 @@ def test_rank_is_in_the_order_of_the_scores(folder: Path) -> None:
 
 def test_what_config_names_is_the_activation(folder: Path, tmp_path: Path) -> None:
     pairs, logits = pairs_of(folder)
-    for number, setting in enumerate(
-        [
-            {"sentence_transformers": {"activation_fn": "torch.nn.modules.linear.Identity"}},
-            {"sbert_ce_default_activation_function": "torch.nn.modules.linear.Identity"},
-        ]
-    ):
+    settings: list[dict[str, Any]] = [
+        {"sentence_transformers": {"activation_fn": "torch.nn.modules.linear.Identity"}},
+        {"sbert_ce_default_activation_function": "torch.nn.modules.linear.Identity"},
+    ]
+    for number, setting in enumerate(settings):
         copy = edit(folder, tmp_path / str(number), **setting)
         np.testing.assert_allclose(rac.Reranker(copy).scores(pairs), logits, atol=1e-5)
     with pytest.raises(ModelError, match="Softmax"):
