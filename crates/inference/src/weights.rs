@@ -9,6 +9,9 @@ use safetensors::tensor::Metadata;
 
 use crate::error::{Error, Result};
 
+/// Bytes read at a time: whole numbers of any type.
+const BLOCK_BYTES: usize = 1 << 20;
+
 /// The tensors of one file; names may carry a prefix such as `bert.`, which is found out. A tensor's
 /// numbers are read when they are asked for, so that the file is never in memory as a whole.
 pub(crate) struct Weights {
@@ -69,34 +72,41 @@ impl Weights {
                 info.shape
             )));
         }
-        let bytes = self.read(info.data_offsets)?;
         match info.dtype {
-            Dtype::F32 => Ok(elements(&bytes, f32::from_le_bytes)),
-            Dtype::F16 => Ok(elements(&bytes, |b| f16_to_f32(u16::from_le_bytes(b)))),
-            Dtype::BF16 => {
-                Ok(elements(&bytes, |b| f32::from_bits(u32::from(u16::from_le_bytes(b)) << 16)))
-            }
+            Dtype::F32 => self.read(info.data_offsets, f32::from_le_bytes),
+            Dtype::F16 => self.read(info.data_offsets, |b| f16_to_f32(u16::from_le_bytes(b))),
+            Dtype::BF16 => self.read(info.data_offsets, |b| {
+                f32::from_bits(u32::from(u16::from_le_bytes(b)) << 16)
+            }),
             other => Err(malformed(format!("tensor {name} is of type {other:?}"))),
         }
     }
 
-    fn read(&self, (from, to): (usize, usize)) -> Result<Vec<u8>> {
+    /// Reads and converts some of the file, block by block: the bytes are never all in memory.
+    fn read<const N: usize>(
+        &self,
+        (from, to): (usize, usize),
+        convert: impl Fn([u8; N]) -> f32,
+    ) -> Result<Vec<f32>> {
+        let failed = |source| Error::Read { path: self.path.clone(), source };
         let mut file = &self.file;
-        let mut bytes = vec![0; to - from];
-        file.seek(SeekFrom::Start(self.start + from as u64))
-            .and_then(|_| file.read_exact(&mut bytes))
-            .map_err(|source| Error::Read { path: self.path.clone(), source })?;
-        Ok(bytes)
+        file.seek(SeekFrom::Start(self.start + from as u64)).map_err(failed)?;
+        let mut numbers = Vec::with_capacity((to - from) / N);
+        let mut block = vec![0; BLOCK_BYTES.min(to - from)];
+        let mut left = to - from;
+        while left > 0 {
+            let bytes = &mut block[..BLOCK_BYTES.min(left)];
+            file.read_exact(bytes).map_err(failed)?;
+            numbers.extend(bytes.as_chunks::<N>().0.iter().map(|&number| convert(number)));
+            left -= bytes.len();
+        }
+        Ok(numbers)
     }
 
     /// The number of rows of a matrix; `None` for a tensor that is not there.
     pub(crate) fn rows(&self, name: &str) -> Option<usize> {
         self.tensors.info(&format!("{}{name}", self.prefix))?.shape.first().copied()
     }
-}
-
-fn elements<const N: usize>(bytes: &[u8], convert: impl Fn([u8; N]) -> f32) -> Vec<f32> {
-    bytes.as_chunks::<N>().0.iter().map(|&chunk| convert(chunk)).collect()
 }
 
 /// IEEE half precision, every value exactly.
