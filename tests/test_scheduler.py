@@ -246,7 +246,8 @@ def test_no_file_descriptor_is_left_behind(tiny_encoder: rac.Encoder) -> None:
     before = len(os.listdir(folder))  # noqa: PTH208
     for _ in range(20):
         asyncio.run(tiny_encoder.aencode("a text"))
-    assert len(os.listdir(folder)) <= before  # noqa: PTH208
+    # A call that left one would leave twenty; what other tests left behind may open one meanwhile.
+    assert len(os.listdir(folder)) < before + 10  # noqa: PTH208
 
 
 def test_ctrl_c_in_a_loop(minilm: rac.Encoder) -> None:
