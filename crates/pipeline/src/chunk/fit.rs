@@ -51,6 +51,9 @@ struct Fitter<'a> {
 impl Fitter<'_> {
     fn add(&mut self, span: Span) -> Result<(), ChunkError> {
         let mut rest = span.range;
+        if rest.start < span.fresh && !self.may_overlap(rest.start)? {
+            rest.start = span.fresh;
+        }
         while !rest.is_empty() {
             let (end, tokens) = self.longest_prefix(&rest)?;
             let range = trim(self.text, rest.start..end);
@@ -60,6 +63,16 @@ impl Fitter<'_> {
             rest = trim(self.text, end..rest.end);
         }
         Ok(())
+    }
+
+    /// Whether a chunk may begin at `start`, to repeat what the last one ends with. Not if the last
+    /// was cut behind it, or chunks would not ascend.
+    fn may_overlap(&self, start: usize) -> Result<bool, ChunkError> {
+        let Some(last) = self.fitted.last().filter(|last| last.range.start < start) else {
+            return Ok(false);
+        };
+        let repeated = self.count_alone(start..last.range.end.max(start))?;
+        Ok(repeated <= self.options.overlap_tokens)
     }
 
     /// The end and the tokens of a beginning of the range that fits, all of it if possible. A

@@ -18,6 +18,8 @@ const CUTS_BELOW_SENTENCES: usize = 3;
 /// A chunk before its limit is made sure of.
 pub(super) struct Span {
     pub(super) range: Range<usize>,
+    /// Where its text begins that no earlier span holds: what stands before is overlap.
+    pub(super) fresh: usize,
     pub(super) section: Option<Arc<str>>,
 }
 
@@ -135,7 +137,7 @@ impl<'a> Packer<'a> {
             None => {
                 self.end_section();
                 if !self.extend(kind, &piece) {
-                    self.emit(piece, self.section.clone());
+                    self.emit(piece.clone(), piece.start, self.section.clone());
                 }
             }
         }
@@ -221,7 +223,7 @@ impl<'a> Packer<'a> {
         };
         match open.last_heading.filter(|_| open.has_body) {
             Some(heading) => {
-                self.emit(open.start..heading, open.section.take());
+                self.emit(open.start..heading, open.fresh, open.section.take());
                 self.open = Some(Open {
                     start: heading,
                     fresh: heading,
@@ -232,7 +234,7 @@ impl<'a> Packer<'a> {
             }
             None => {
                 self.overlap = self.overlap_starts(&open);
-                self.emit(open.start..open.end, open.section);
+                self.emit(open.start..open.end, open.fresh, open.section);
             }
         }
     }
@@ -245,10 +247,10 @@ impl<'a> Packer<'a> {
         self.overlap.clear();
     }
 
-    fn emit(&mut self, range: Range<usize>, section: Option<Arc<str>>) {
+    fn emit(&mut self, range: Range<usize>, fresh: usize, section: Option<Arc<str>>) {
         let range = crate::document::trim(self.text, range);
         if !range.is_empty() {
-            self.spans.push(Span { range, section });
+            self.spans.push(Span { fresh: fresh.max(range.start), range, section });
         }
     }
 

@@ -160,6 +160,17 @@ proptest! {
 }
 
 #[test]
+fn an_overlap_does_not_begin_before_the_piece_that_a_long_chunk_was_cut_at() {
+    let text = "🉐🌀A¡A{\"[A\"{®A¡\"Aວ:A‰￼એ🌀\"\"𐣴a\u{a4b}\u{b01}¡𖫵ড়🌀🤀0!𑜀a.𐠊!A𒑰𐫫0 এ®ਲAA";
+    let options = options(9, 7, 0);
+    let document = parse_text(text.to_owned(), Format::Markdown).unwrap();
+    for tokenizer in [&Words as &dyn TokenOffsets, &Subwords] {
+        let chunks = chunk(&document, tokenizer, options).unwrap();
+        check(&document, &chunks, tokenizer, options);
+    }
+}
+
+#[test]
 fn short_blocks_of_a_section_share_a_chunk_and_sections_do_not() {
     let cut = cut(
         "# One\n\nalpha beta.\n\n- gamma\n- delta\n\n## Two\n\nepsilon zeta eta.\n",
