@@ -1,5 +1,6 @@
 """FAISS: a graph over int8 codes, and inverted lists of 4-bit product codes with a refinement."""
 
+from abc import abstractmethod
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -47,8 +48,12 @@ class FaissIndex(Contender, Filters):
         self._columns = dict(np.load(folder / COLUMNS))
         self._selectors: dict[Window, tuple[Any, npt.NDArray[np.uint8]]] = {}
 
+    def tune(self, knob: int) -> None:
+        self._knob = knob
+        self._unfiltered = self._parameters(None)
+
     def search(self, query: FloatArray, limit: int) -> Sequence[int]:
-        _, ids = self._index.search(query[None], limit, params=self._parameters(None))
+        _, ids = self._index.search(query[None], limit, params=self._unfiltered)
         return ids[0]
 
     def search_where(self, query: FloatArray, limit: int, where: Window) -> Sequence[int]:
@@ -58,8 +63,9 @@ class FaissIndex(Contender, Filters):
     def _prepare(self, index: Any) -> None:
         """Set what the factory string cannot say, before training."""
 
+    @abstractmethod
     def _parameters(self, where: Window | None) -> Any:
-        raise NotImplementedError
+        """The search parameters at the present knob."""
 
     def _selector(self, where: Window) -> Any:
         """A bitmap of the rows that pass, made once a filter: FAISS knows no columns."""
@@ -75,40 +81,26 @@ class FaissIndex(Contender, Filters):
 class FaissHnsw(FaissIndex):
     """HNSW; options: factory such as `HNSW32_SQ8`, ef_construction; knob: efSearch."""
 
-    def tune(self, knob: int) -> None:
-        self._breadth = knob
-        self._unfiltered = self._made(None)
-
     def _prepare(self, index: Any) -> None:
         import faiss
 
         faiss.downcast_index(index).hnsw.efConstruction = self.options["ef_construction"]
 
     def _parameters(self, where: Window | None) -> Any:
-        return self._unfiltered if where is None else self._made(where)
-
-    def _made(self, where: Window | None) -> Any:
         import faiss
 
         selector = None if where is None else self._selector(where)
-        return faiss.SearchParametersHNSW(efSearch=self._breadth, sel=selector)
+        return faiss.SearchParametersHNSW(efSearch=self._knob, sel=selector)
 
 
 class FaissRefinedLists(FaissIndex):
     """Inverted lists, refined on full vectors; options: factory, refine_factor; knob: nprobe."""
 
-    def tune(self, knob: int) -> None:
-        self._probes = knob
-        self._unfiltered = self._made(None)
-
     def _parameters(self, where: Window | None) -> Any:
-        return self._unfiltered if where is None else self._made(where)
-
-    def _made(self, where: Window | None) -> Any:
         import faiss
 
         selector = None if where is None else self._selector(where)
-        lists = faiss.SearchParametersIVF(nprobe=self._probes, sel=selector)
+        lists = faiss.SearchParametersIVF(nprobe=self._knob, sel=selector)
         return faiss.IndexRefineSearchParameters(
             k_factor=self.options["refine_factor"], base_index_params=lists
         )
