@@ -8,6 +8,7 @@
 use std::cell::Cell;
 use std::ops::Range;
 use std::sync::Arc;
+use std::time::Instant;
 
 use kernels::TopK;
 use parking_lot::Mutex;
@@ -236,8 +237,10 @@ impl Plan {
         let prepared = graph.prepare(query.vector());
         let options = graph::SearchOptions {
             effort: self.effort,
+            ahead: live.segment.nodes_ahead(),
             ..graph::SearchOptions::new(self.limit, graph.dimension())
         };
+        let started = Instant::now();
         let found = match &walk.selection {
             Selection::Live if live.dead.is_empty() => {
                 graph.search(&prepared, &options, |_| true, scratch)
@@ -260,6 +263,7 @@ impl Plan {
                 found
             }
         };
+        live.segment.learn_from_walk(started.elapsed(), self.effort);
         for (score, row) in found {
             best.push(score, Address::new(walk.segment, row));
         }

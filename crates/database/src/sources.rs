@@ -41,6 +41,10 @@ impl SegmentSource for HeadSource {
     }
 }
 
+/// Rows that are read from the medium together while a merge goes over them in order. Segments are
+/// mapped for walks, so that nothing is read around what is touched.
+const ROWS_AHEAD: u32 = 1024;
+
 /// The live rows of several segments, one segment after the other. Takes 8 bytes a row.
 pub(crate) struct MergeSource {
     segments: Vec<LiveSegment>,
@@ -66,6 +70,17 @@ impl MergeSource {
     pub(crate) fn origins(&self) -> &[(u32, u32)] {
         &self.origins
     }
+
+    /// The segment that a row is from, and its number there. Those who come by in order find that
+    /// the rows behind are being read already.
+    fn origin(&self, row: u32) -> (&LiveSegment, u32) {
+        let (segment, origin) = self.origins[row as usize];
+        let live = &self.segments[segment as usize];
+        if row.is_multiple_of(ROWS_AHEAD) {
+            live.segment.prefetch(origin..origin.saturating_add(2 * ROWS_AHEAD));
+        }
+        (live, origin)
+    }
 }
 
 impl SegmentSource for MergeSource {
@@ -74,12 +89,12 @@ impl SegmentSource for MergeSource {
     }
 
     fn copy_vector(&self, row: u32, out: &mut [f32]) -> Result<()> {
-        let (segment, row) = self.origins[row as usize];
-        self.segments[segment as usize].segment.vector(row, out)
+        let (live, row) = self.origin(row);
+        live.segment.vector(row, out)
     }
 
     fn record(&self, row: u32) -> Result<SegmentRecord> {
-        let (segment, row) = self.origins[row as usize];
-        self.segments[segment as usize].segment.record(row)
+        let (live, row) = self.origin(row);
+        live.segment.record(row)
     }
 }

@@ -16,6 +16,7 @@ mod id_table;
 mod metadata_writer;
 mod records_writer;
 mod region;
+mod residence;
 mod section_writer;
 #[cfg(test)]
 mod tests;

@@ -2,8 +2,8 @@
 
 use std::ops::Range;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 
+use super::residence::Residence;
 use crate::graph::Region;
 use crate::mapping::Mapping;
 
@@ -29,14 +29,12 @@ impl AsRef<[u8]> for SectionBytes {
 /// The bytes of a graph.
 pub struct GraphBytes {
     section: SectionBytes,
-    /// Whether to ask the operating system for what a walk will read. It costs a system call for
-    /// each node that is visited, which is a waste where the pages are in memory.
-    requests: Arc<AtomicBool>,
+    residence: Arc<Residence>,
 }
 
 impl GraphBytes {
-    pub(super) fn new(section: SectionBytes, requests: Arc<AtomicBool>) -> Self {
-        Self { section, requests }
+    pub(super) fn new(section: SectionBytes, residence: Arc<Residence>) -> Self {
+        Self { section, residence }
     }
 }
 
@@ -46,7 +44,7 @@ impl Region for GraphBytes {
     }
 
     fn request(&self, range: Range<usize>) {
-        if self.requests.load(Ordering::Relaxed) {
+        if self.residence.waits() {
             let start = self.section.range.start;
             self.section.mapping.will_need(start + range.start..start + range.end);
         }

@@ -4,13 +4,14 @@ use std::borrow::Cow;
 use std::ops::Range;
 use std::path::Path;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
 
 use kernels::Backend;
 
 use super::graph_writer::error_of;
 use super::header::Header;
 use super::region::{GraphBytes, SectionBytes};
+use super::residence::Residence;
 use super::{Segment, floats_of};
 use crate::error::{Error, Result};
 use crate::format::{SECTION_GRAPH, SECTION_INVERSE_NORMS, SECTION_VECTORS};
@@ -29,7 +30,7 @@ pub(super) enum Vectors {
     Graph {
         section: Range<u64>,
         graph: Box<Graph<GraphBytes>>,
-        requests: Arc<AtomicBool>,
+        residence: Arc<Residence>,
     },
 }
 
@@ -44,9 +45,9 @@ impl Vectors {
             return Ok(Self::Flat { values, inverse_norms });
         };
         mapping.advise_random(0..mapping.bytes().len());
-        let requests = Arc::new(AtomicBool::new(false));
+        let residence = Arc::new(Residence::default());
         let bytes = SectionBytes::new(mapping, &section);
-        let graph = Graph::open(GraphBytes::new(bytes, requests.clone()))
+        let graph = Graph::open(GraphBytes::new(bytes, residence.clone()))
             .map_err(|error| error_of(error, path, section.start))?;
         let is_its = graph.count() == header.rows
             && graph.dimension() == header.dimension
@@ -54,7 +55,7 @@ impl Vectors {
             && graph.element() == header.element
             && graph.region_bytes() <= section.end - section.start;
         match is_its {
-            true => Ok(Self::Graph { section, graph: graph.into(), requests }),
+            true => Ok(Self::Graph { section, graph: graph.into(), residence }),
             false => {
                 let reason = "the segment's graph was made for other rows";
                 Err(Error::corrupt(path, section.start, reason))
@@ -78,11 +79,26 @@ impl Segment {
     }
 
     /// Whether walks in the graph shall ask the operating system for the nodes that they are about
-    /// to visit: right where the file is larger than memory, and a system call a node wasted where
-    /// it is not. At first they do not.
+    /// to visit: right where the file is larger than memory. Walks find out by themselves, see
+    /// [`Segment::learn_from_walk`].
     pub fn request_nodes(&self, wanted: bool) {
-        if let Vectors::Graph { requests, .. } = &self.vectors {
-            requests.store(wanted, Ordering::Relaxed);
+        if let Vectors::Graph { residence, .. } = &self.vectors {
+            residence.set(wanted);
+        }
+    }
+
+    /// How many nodes a walk in the graph shall request before it visits the first of them.
+    pub fn nodes_ahead(&self) -> usize {
+        match &self.vectors {
+            Vectors::Flat { .. } => 1,
+            Vectors::Graph { residence, .. } => residence.ahead(),
+        }
+    }
+
+    /// Learns from the time that a walk took whether nodes are in memory or must be asked for.
+    pub fn learn_from_walk(&self, elapsed: Duration, visits: usize) {
+        if let Vectors::Graph { residence, graph, .. } = &self.vectors {
+            residence.learn(elapsed, visits, graph.record_bytes());
         }
     }
 
