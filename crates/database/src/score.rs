@@ -1,5 +1,7 @@
 //! The score of rows against a query. Inside the crate a larger score is always better.
 
+use std::sync::OnceLock;
+
 use kernels::{Backend, ElementType, Measure, QuantizedQuery, RowFactors, StoredRows};
 
 use crate::schema::Metric;
@@ -26,7 +28,8 @@ pub struct Query<'a> {
     vector: &'a [f32],
     metric: Metric,
     inverse_norm: f32,
-    quantized: QuantizedQuery,
+    /// Made when codes are first met: a search of graphs alone never does.
+    quantized: OnceLock<QuantizedQuery>,
 }
 
 impl<'a> Query<'a> {
@@ -36,7 +39,7 @@ impl<'a> Query<'a> {
             Metric::Cosine => inverse_norm(vector),
             Metric::Dot | Metric::L2 => 1.0,
         };
-        Self { vector, metric, inverse_norm, quantized: QuantizedQuery::new(vector) }
+        Self { vector, metric, inverse_norm, quantized: OnceLock::new() }
     }
 
     /// The vector as it was given.
@@ -53,23 +56,24 @@ impl<'a> Query<'a> {
         inverse_norms: &[f32],
         ceilings: &mut [f32],
     ) {
-        Backend::active().estimate_dots(&self.quantized, codes, factors, ceilings);
+        let quantized = self.quantized.get_or_init(|| QuantizedQuery::new(self.vector));
+        Backend::active().estimate_dots(quantized, codes, factors, ceilings);
         match self.metric {
             Metric::Dot => {
                 for (ceiling, row) in ceilings.iter_mut().zip(factors) {
-                    *ceiling = self.quantized.dot_ceiling(*ceiling, row);
+                    *ceiling = quantized.dot_ceiling(*ceiling, row);
                 }
             }
             Metric::Cosine => {
                 for ((ceiling, row), inverse) in ceilings.iter_mut().zip(factors).zip(inverse_norms)
                 {
-                    let dot = self.quantized.dot_ceiling(*ceiling, row);
+                    let dot = quantized.dot_ceiling(*ceiling, row);
                     *ceiling = dot * inverse * self.inverse_norm;
                 }
             }
             Metric::L2 => {
                 for (ceiling, row) in ceilings.iter_mut().zip(factors) {
-                    *ceiling = -self.quantized.squared_l2_floor(*ceiling, row);
+                    *ceiling = -quantized.squared_l2_floor(*ceiling, row);
                 }
             }
         }

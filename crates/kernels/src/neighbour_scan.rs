@@ -16,7 +16,7 @@
 
 use crate::backend::Backend;
 use crate::dispatch::Kernel;
-use crate::simd::{Simd, prefetch};
+use crate::simd::{Simd, prefetch_second_level};
 
 /// Neighbours in a block: their codes are interleaved for one scan.
 pub const NEIGHBOURS_PER_BLOCK: usize = 32;
@@ -55,33 +55,78 @@ impl ScanTables {
     ///
     /// # Panics
     /// The coordinates are not a multiple of 64.
-    pub fn prepare(&mut self, query: &[f32]) {
+    pub fn prepare(&mut self, backend: Backend, query: &[f32]) {
         assert!(query.len().is_multiple_of(COORDINATES_UNIT));
-        let most = query.iter().fold(0.0f32, |most, y| most.max(y.abs()));
+        backend.dispatch(Prepare { tables: self, query });
+    }
+}
+
+struct Prepare<'a> {
+    tables: &'a mut ScanTables,
+    query: &'a [f32],
+}
+
+impl Kernel for Prepare<'_> {
+    type Output = ();
+    #[inline(always)]
+    fn run<S: Simd>(self, simd: S) {
+        let Self { tables: out, query } = self;
+        let zero = simd.f32_splat(0.0);
+        let one = simd.f32_splat(1.0);
+        let (mut most, mut zeros) = (zero, zero);
+        let mut at = 0;
+        while at < query.len() {
+            // SAFETY: the length is a multiple of 64, hence of the lanes.
+            let y = unsafe { simd.f32_load(query.as_ptr().add(at)) };
+            most = simd.f32_max(most, simd.f32_copysign(y, one));
+            zeros = simd.f32_mul_add(y, zero, zeros);
+            at += S::F32_LANES;
+        }
+        // Zero times what is not finite is NaN. Then so are all estimates.
+        let finite = simd.f32_sum(zeros) == 0.0;
+        let most = if finite { simd.f32_maximum(most) } else { f32::NAN };
+        let inverse = QUERY_LIMIT / most;
+        out.tables.clear();
         // Too small a query is coded as zeros.
-        let inverse = if most >= f32::MIN_POSITIVE { QUERY_LIMIT / most } else { 0.0 };
-        let inverse = if inverse.is_finite() { inverse } else { 0.0 };
-        self.tables.clear();
-        let mut total = 0u32;
-        for group in query.as_chunks::<COORDINATES_PER_TABLE>().0 {
-            // An entry is the sum over the set bits, less the sum of all negative coordinates: so
-            // a positive coordinate counts where its bit is set, a negative one where it is not.
-            let (mut low, mut high) = (0u64, 0u64);
-            for (bit, &y) in group.iter().enumerate() {
-                let code = (y * inverse).round_ties_even();
-                let magnitude = code.abs() as u64;
-                let positive = code > 0.0;
-                let (set_low, set_high) = BIT_IS_SET[bit];
-                low += magnitude * if positive { set_low } else { ALL_BYTES - set_low };
-                high += magnitude * if positive { set_high } else { ALL_BYTES - set_high };
-                total += magnitude as u32;
+        if !(finite && most >= f32::MIN_POSITIVE && inverse.is_finite()) {
+            out.tables.resize(query.len() / COORDINATES_PER_TABLE * TABLE_BYTES, 0);
+            (out.scale, out.shift) = (2.0 * most / QUERY_LIMIT, 0.0);
+            return;
+        }
+        let inverse = simd.f32_splat(inverse);
+        let mut total = 0;
+        for part in query.as_chunks::<COORDINATES_UNIT>().0 {
+            let mut rounded = [0i8; COORDINATES_UNIT];
+            let mut at = 0;
+            while at < COORDINATES_UNIT {
+                // SAFETY: at + F32_LANES <= 64, the elements of both; the product is at most 63.
+                unsafe {
+                    let y = simd.f32_mul(simd.f32_load(part.as_ptr().add(at)), inverse);
+                    simd.f32_store_i8(rounded.as_mut_ptr().add(at).cast(), simd.f32_round(y));
+                }
+                at += S::F32_LANES;
             }
-            self.tables.extend_from_slice(&low.to_le_bytes());
-            self.tables.extend_from_slice(&high.to_le_bytes());
+            for group in rounded.as_chunks::<COORDINATES_PER_TABLE>().0 {
+                // An entry is the sum over the set bits, less the sum of all negative coordinates:
+                // so a positive coordinate counts where its bit is set, a negative one where it is
+                // not.
+                let (mut low, mut high) = (0u64, 0u64);
+                for (bit, &code) in group.iter().enumerate() {
+                    let magnitude = u64::from(code.unsigned_abs());
+                    let (set_low, set_high) = BIT_IS_SET[bit];
+                    // All ones for a negative coordinate: exchanges what is set and what is not.
+                    let exchange = ALL_BYTES * u64::from(code < 0);
+                    low += magnitude * (set_low ^ exchange);
+                    high += magnitude * (set_high ^ exchange);
+                    total += u32::from(code.unsigned_abs());
+                }
+                out.tables.extend_from_slice(&low.to_le_bytes());
+                out.tables.extend_from_slice(&high.to_le_bytes());
+            }
         }
         let step = most / QUERY_LIMIT;
-        self.scale = 2.0 * step;
-        self.shift = -step * total as f32;
+        out.scale = 2.0 * step;
+        out.shift = -step * total as f32;
     }
 }
 
@@ -159,13 +204,14 @@ impl Backend {
 }
 
 impl Backend {
-    /// Hints that `bytes` will be read soon.
+    /// Hints that `bytes`, a few kilobytes, will be read soon. They come as far as the second-level
+    /// cache: the first one takes so few requests at a time that the hints would wait for memory.
     #[inline]
     pub fn prefetch(self, bytes: &[u8]) {
         const LINE: usize = 64;
         let mut at = 0;
         while at < bytes.len() {
-            prefetch(bytes.as_ptr().wrapping_add(at));
+            prefetch_second_level(bytes.as_ptr().wrapping_add(at));
             at += LINE;
         }
     }

@@ -163,19 +163,31 @@ pub(crate) trait BitCounts: Copy {
     fn total(self, count: Self::Count) -> u64;
 }
 
-/// Hints that the cache line at `at` will be read soon; any address is allowed.
-#[inline(always)]
-pub(crate) fn prefetch(at: *const u8) {
-    #[cfg(target_arch = "x86_64")]
-    // SAFETY: a hint reads nothing and every CPU of this architecture knows it.
-    unsafe {
-        core::arch::x86_64::_mm_prefetch::<{ core::arch::x86_64::_MM_HINT_T0 }>(at.cast());
-    }
-    #[cfg(target_arch = "aarch64")]
-    // SAFETY: a hint reads nothing and every CPU of this architecture knows it.
-    unsafe {
-        core::arch::asm!("prfm pldl1keep, [{at}]", at = in(reg) at, options(nostack, preserves_flags, readonly));
-    }
-    #[cfg(not(any(target_arch = "x86_64", target_arch = "aarch64")))]
-    let _ = at;
+/// Defines hints that the cache line at an address will be read soon; any address is allowed.
+macro_rules! prefetches {
+    ($($(#[$meta:meta])* $name:ident: $x86:ident, $arm:literal;)*) => {$(
+        $(#[$meta])*
+        #[inline(always)]
+        pub(crate) fn $name(at: *const u8) {
+            #[cfg(target_arch = "x86_64")]
+            // SAFETY: a hint reads nothing and every CPU of this architecture knows it.
+            unsafe {
+                core::arch::x86_64::_mm_prefetch::<{ core::arch::x86_64::$x86 }>(at.cast());
+            }
+            #[cfg(target_arch = "aarch64")]
+            // SAFETY: a hint reads nothing and every CPU of this architecture knows it.
+            unsafe {
+                core::arch::asm!(concat!("prfm ", $arm, ", [{at}]"), at = in(reg) at, options(nostack, preserves_flags, readonly));
+            }
+            #[cfg(not(any(target_arch = "x86_64", target_arch = "aarch64")))]
+            let _ = at;
+        }
+    )*};
+}
+
+prefetches! {
+    /// Into the first-level cache.
+    prefetch: _MM_HINT_T0, "pldl1keep";
+    /// Into the second-level cache.
+    prefetch_second_level: _MM_HINT_T1, "pldl2keep";
 }

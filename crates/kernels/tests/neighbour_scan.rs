@@ -105,7 +105,7 @@ fn neighbours_are_estimated_alike_on_every_backend_and_close_to_the_truth() {
                 put(&mut slopes, 2.0 * ratio);
             }
             let mut tables = ScanTables::default();
-            tables.prepare(&query);
+            tables.prepare(backend, &query);
             let block = NeighbourBlock {
                 codes: &codes,
                 offsets: &offsets,
@@ -153,7 +153,7 @@ fn a_scan_is_exact_at_its_greatest_sums() {
             slope_scale: 1.0,
         };
         let mut tables = ScanTables::default();
-        tables.prepare(&query);
+        tables.prepare(backend, &query);
         let mut estimates = [0.0; 32];
         backend.estimate_neighbours(&tables, &block, 0.0, 0.0, &mut estimates);
         for estimate in estimates {

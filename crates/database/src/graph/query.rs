@@ -46,7 +46,7 @@ impl<'q> Query<'q> {
             *x -= centre;
         }
         let mut tables = ScanTables::default();
-        tables.prepare(&point[..header.layout.coded]);
+        tables.prepare(backend, &point[..header.layout.coded]);
         let lengths = match metric {
             Metric::Cosine | Metric::Dot => backend.dot(&scaled, &scaled) + 1.0,
             Metric::L2 => 0.0,

@@ -55,7 +55,7 @@ pub(crate) fn refine(
                     continue;
                 }
                 let point = points.get(row);
-                tables.prepare(&point[..layout.coded]);
+                tables.prepare(backend, &point[..layout.coded]);
                 let start = Start {
                     blocks: &entry_blocks,
                     block_bytes: layout.block_bytes(),
