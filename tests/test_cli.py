@@ -157,6 +157,14 @@ class TestSearch:
         finished = run_rac("search", notes, "rain", "--where", '{"format": "html"}', "--json")
         assert [hit["source"] for hit in json.loads(finished.stdout)] == ["documents/page.html"]
 
+    def test_groups_and_offsets_page_through_sources(self, notes: Path, run_rac: RunRac) -> None:
+        options = ("--group-by", "$source", "--json")
+        finished = run_rac("search", notes, "rain", *options)
+        sources = [hit["source"] for hit in json.loads(finished.stdout)]
+        assert sorted(sources) == sorted(f"documents/{name}" for name in DOCUMENTS)
+        finished = run_rac("search", notes, "rain", *options, "--offset", "1", "-k", "1")
+        assert [hit["source"] for hit in json.loads(finished.stdout)] == sources[1:2]
+
     def test_no_hits_say_so(self, notes: Path, run_rac: RunRac) -> None:
         finished = run_rac("search", notes, "rain", "--where", '{"format": "none"}')
         assert finished.stdout == "no hits\n"
@@ -233,6 +241,35 @@ class TestStatsAndVerify:
 
 
 @pytest.mark.parametrize("command", [("search", "n.rac", "x"), ("stats", "n.rac")])
+class TestFind:
+    def test_records_come_in_the_order_of_a_key(self, notes: Path, run_rac: RunRac) -> None:
+        options = ("--order-by", "$source", "--descending", "-k", "1")
+        finished = run_rac("find", notes, *options)
+        head, *text = finished.stdout.splitlines()
+        assert head.startswith("documents/page.html:1")
+        assert "It rains in the north." in "\n".join(text)
+        finished = run_rac("find", notes, *options, "--offset", "1", "--json")
+        (record,) = json.loads(finished.stdout)
+        assert record["source"] == "documents/keys.md"
+        assert "score" not in record
+
+    def test_nothing_found_says_so(self, notes: Path, run_rac: RunRac) -> None:
+        finished = run_rac("find", notes, "--where", '{"format": "none"}')
+        assert finished.stdout == "no records\n"
+
+
+class TestFacet:
+    def test_values_are_counted(self, notes: Path, run_rac: RunRac) -> None:
+        finished = run_rac("facet", notes, "format", "--where", '{"$line": 1}')
+        assert finished.stdout == "1  html\n1  markdown\n1  text\n"
+        finished = run_rac("facet", notes, "$line", "-k", "1", "--json")
+        assert json.loads(finished.stdout) == [{"value": 1, "count": 3}]
+
+    def test_an_unknown_key_fails(self, notes: Path, run_rac: RunRac) -> None:
+        assert_fails(run_rac("facet", notes, "$no", check=False), 1, "unknown key")
+        assert run_rac("facet", notes, "no").stdout == "no values\n"
+
+
 def test_reading_makes_no_database(
     command: tuple[str, ...], run_rac: RunRac, tmp_path: Path
 ) -> None:

@@ -352,10 +352,13 @@ class Collection:
         query: str | _Vector,
         *,
         limit: int = 10,
+        offset: int = 0,
         where: _Filter | None = None,
         effort: int | None = None,
         exact: bool = False,
         within: float | None = None,
+        group_by: str | None = None,
+        group_size: int | None = None,
     ) -> list[Hit]: ...
     def search_batch(
         self,
@@ -378,6 +381,18 @@ class Collection:
         progress: bool | Callable[[int, int], object] | None = None,
     ) -> float: ...
     def count(self, where: _Filter | None = None) -> int: ...
+    def find(
+        self,
+        where: _Filter | None = None,
+        *,
+        order_by: str | None = None,
+        descending: bool = False,
+        offset: int = 0,
+        limit: int | None = None,
+    ) -> list[Record]: ...
+    def facet(
+        self, key: str, *, where: _Filter | None = None, limit: int | None = None
+    ) -> list[tuple[Any, int]]: ...
     def sources(self) -> list[str]: ...
     def ingest(
         self,

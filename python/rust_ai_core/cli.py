@@ -35,6 +35,17 @@ def _json_object(
     return parsed
 
 
+collection_option = click.option(
+    "--collection", "name", metavar="NAME", help="Which one, where there are several."
+)
+where_option = click.option(
+    "--where",
+    metavar="JSON",
+    callback=_json_object,
+    help='Only records whose metadata match, such as {"format": "markdown"}.',
+)
+
+
 @click.group(context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(rac.__version__, prog_name="rac")
 def commands() -> None:
@@ -125,21 +136,24 @@ def ingest(
 @commands.command()
 @database_argument
 @click.argument("query")
-@click.option("--collection", "name", metavar="NAME", help="Which one, where there are several.")
+@collection_option
 @click.option("-k", "--limit", type=int, default=5, show_default=True, help="At most so many hits.")
+@click.option("--offset", type=int, default=0, help="Leave out so many of the best.")
+@where_option
 @click.option(
-    "--where",
-    metavar="JSON",
-    callback=_json_object,
-    help='Only records whose metadata match, such as {"format": "markdown"}.',
+    "--group-by", metavar="KEY", help="Count groups of hits instead, such as $source: best first."
 )
+@click.option("--group-size", type=int, metavar="N", help="Hits of a group.  [default: 1]")
 @json_option
 def search(
     database: Path,
     query: str,
     name: str | None,
     limit: int,
+    offset: int,
     where: dict[str, Any] | None,
+    group_by: str | None,
+    group_size: int | None,
     as_json: bool,
 ) -> None:
     """Find the passages that are closest in meaning to QUERY, best first."""
@@ -149,13 +163,86 @@ def search(
         # Loads the model here, so that the time below is what a running program would see.
         _ = collection.encoder
         start = time.perf_counter()
-        hits = collection.search(query, limit=limit, where=where)
+        hits = collection.search(
+            query,
+            limit=limit,
+            offset=offset,
+            where=where,
+            group_by=group_by,
+            group_size=group_size,
+        )
         seconds = time.perf_counter() - start
         if as_json:
             _print([report.hit_to_dict(hit) for hit in hits])
         else:
             _print(report.hits(hits))
             _note([report.searched(len(hits), len(collection), seconds)])
+
+
+@commands.command()
+@database_argument
+@collection_option
+@where_option
+@click.option("--order-by", metavar="KEY", help="In the order of this key's values.")
+@click.option("--descending", is_flag=True, help="From large to small.")
+@click.option(
+    "-k", "--limit", type=int, default=20, show_default=True, help="At most so many records."
+)
+@click.option("--offset", type=int, default=0, help="Leave out so many of the first.")
+@json_option
+def find(
+    database: Path,
+    name: str | None,
+    where: dict[str, Any] | None,
+    order_by: str | None,
+    descending: bool,
+    limit: int,
+    offset: int,
+    as_json: bool,
+) -> None:
+    """List the records that match, without a query.
+
+    A KEY is one of the metadata, with dots into nested objects, or $id, $source or $line.
+    """
+    with _open(database) as opened:
+        collection = opened.collection(name or _only_collection(opened))
+        _note(opened.recovered)
+        records = collection.find(
+            where, order_by=order_by, descending=descending, offset=offset, limit=limit
+        )
+        if as_json:
+            _print([report.record_to_dict(record) for record in records])
+        else:
+            _print(report.records(records))
+
+
+@commands.command()
+@database_argument
+@click.argument("key")
+@collection_option
+@where_option
+@click.option("-k", "--limit", type=int, help="Only the largest counts.")
+@json_option
+def facet(
+    database: Path,
+    key: str,
+    name: str | None,
+    where: dict[str, Any] | None,
+    limit: int | None,
+    as_json: bool,
+) -> None:
+    """Count records by what they have under KEY, the most frequent values first.
+
+    A list counts once for each of its elements.
+    """
+    with _open(database) as opened:
+        collection = opened.collection(name or _only_collection(opened))
+        _note(opened.recovered)
+        counts = collection.facet(key, where=where, limit=limit)
+        if as_json:
+            _print([{"value": value, "count": count} for value, count in counts])
+        else:
+            _print(report.facet(counts))
 
 
 @commands.command()

@@ -1,5 +1,6 @@
 """How the command line shows results to people: short, aligned, with counts and seconds."""
 
+import json
 import re
 import shutil
 import textwrap
@@ -7,7 +8,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from rust_ai_core._core import Collection, Encoder, Hit, IngestReport, VerifyReport
+from rust_ai_core._core import Collection, Encoder, Hit, IngestReport, Record, VerifyReport
 
 SHOWN_PROBLEMS = 20
 TEXT_LINES = 3
@@ -61,16 +62,46 @@ def hits(found: Sequence[Hit]) -> str:
 
 def hit_to_dict(hit: Hit) -> dict[str, Any]:
     """Return a hit for JSON."""
+    return {"id": hit.id, "score": hit.score, **record_to_dict(hit)}
+
+
+def records(found: Sequence[Record]) -> str:
+    """Show records: place and section, then the first lines of the text."""
+    if not found:
+        return "no records"
+    width = shutil.get_terminal_size((100, 24)).columns
+    places = [_place(record) for record in found]
+    column = max(map(len, places))
+    blocks = []
+    for record, place in zip(found, places, strict=True):
+        head = f"{place:<{column}}  {_section(record)}".rstrip()
+        blocks.append("\n".join([head, *_first_lines(record, width)]))
+    return "\n\n".join(blocks)
+
+
+def record_to_dict(record: Hit | Record) -> dict[str, Any]:
+    """Return a record without its vector for JSON."""
     return {
-        "id": hit.id,
-        "score": hit.score,
-        "source": hit.source,
-        "line": hit.line,
-        "start": hit.start,
-        "end": hit.end,
-        "text": hit.text,
-        "metadata": hit.metadata,
+        "id": record.id,
+        "source": record.source,
+        "line": record.line,
+        "start": record.start,
+        "end": record.end,
+        "text": record.text,
+        "metadata": record.metadata,
     }
+
+
+def facet(counts: Sequence[tuple[Any, int]]) -> str:
+    """Show counts by value: strings as they are, anything else as JSON."""
+    if not counts:
+        return "no values"
+    shown = [
+        (f"{count:,}", value if isinstance(value, str) else json.dumps(value, ensure_ascii=False))
+        for value, count in counts
+    ]
+    width = max(len(count) for count, _ in shown)
+    return "\n".join(f"{count:>{width}}  {value}" for count, value in shown)
 
 
 def searched(found: int, records: int, seconds: float) -> str:
@@ -114,18 +145,18 @@ def verified(path: Path, report: VerifyReport) -> str:
     return "\n".join([f"{path} is damaged: {count}", *(f"  {line}" for line in report.problems)])
 
 
-def _place(hit: Hit) -> str:
+def _place(hit: Hit | Record) -> str:
     if hit.source is None:
         return str(hit.id)
     return hit.source if hit.line is None else f"{hit.source}:{hit.line}"
 
 
-def _section(hit: Hit) -> str:
+def _section(hit: Hit | Record) -> str:
     metadata = hit.metadata or {}
     return str(metadata.get("section") or metadata.get("title") or "")
 
 
-def _first_lines(hit: Hit, width: int) -> list[str]:
+def _first_lines(hit: Hit | Record, width: int) -> list[str]:
     text = hit.text or ""
     if (hit.metadata or {}).get("format") in PROSE:
         # The file's own line ends mean nothing; a blank line does.

@@ -5,7 +5,7 @@ use crate::filter::Filter;
 use crate::record::{Hit, ScoredId};
 use crate::schema::{Metric, Schema};
 use crate::score::{Query, visible};
-use crate::search::{Plan, SearchOptions};
+use crate::search::{Plan, Ranking, SearchOptions};
 use crate::validate::{validate_queries, validate_query};
 
 /// A search made ready: it works on the collection as it was then, however often it is run.
@@ -34,13 +34,25 @@ impl<'a> PreparedSearch<'a> {
     /// `Dimension` and `NonFinite` for an unusable query, `Corrupt` or `Io` where a record cannot
     /// be read back from disk.
     pub fn search(&self, query: &[f32]) -> Result<Vec<Hit>> {
+        self.search_from(query, 0)
+    }
+
+    /// As [`PreparedSearch::search`], without the first `offset` hits, whose texts are not read.
+    /// They count for the limit.
+    ///
+    /// # Errors
+    /// As `search`.
+    pub fn search_from(&self, query: &[f32], offset: usize) -> Result<Vec<Hit>> {
+        let ranking = self.rank(query)?;
+        self.plan.snapshot().hits(ranking.get(offset..).unwrap_or_default(), self.metric)
+    }
+
+    /// The hits' scores and places, best first.
+    pub(crate) fn rank(&self, query: &[f32]) -> Result<Ranking> {
         validate_query(query, self.dimension)?;
         let query = [Query::new(query, self.metric)];
         let found = self.plan.run(&query, self.filter, self.dimension)?;
-        let hit = |(score, address)| {
-            self.plan.snapshot().hit(address, visible(score, self.metric)).transpose()
-        };
-        found.into_iter().flatten().filter_map(hit).collect()
+        Ok(found.into_iter().flatten().collect())
     }
 
     /// See [`Collection::search_batch`](crate::Collection::search_batch).

@@ -9,6 +9,8 @@ use crate::error::Result;
 use crate::filter::Filter;
 use crate::head::HeadSnapshot;
 use crate::record::{Hit, Id, Record};
+use crate::schema::Metric;
+use crate::score::visible;
 use crate::segment::SegmentRecord;
 use crate::state::{Address, LiveSegment};
 
@@ -93,6 +95,17 @@ impl Snapshot {
             metadata,
             place,
         }))
+    }
+
+    /// The hits of a ranking, with their texts.
+    ///
+    /// # Errors
+    /// As [`Snapshot::content`].
+    pub(crate) fn hits(&self, ranking: &[(f32, Address)], metric: Metric) -> Result<Vec<Hit>> {
+        let hit = |&(score, address): &(f32, Address)| {
+            self.hit(address, visible(score, metric)).transpose()
+        };
+        ranking.iter().filter_map(hit).collect()
     }
 
     /// The id of a live record.

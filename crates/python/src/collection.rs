@@ -2,7 +2,7 @@
 
 use std::sync::{Arc, OnceLock};
 
-use database::{Batch, ElementType, Filter, PreparedSearch, SearchOptions};
+use database::{Batch, ElementType, Filter, GroupBy, PreparedSearch, SearchOptions};
 use numpy::{IntoPyArray, PyArray2, PyArrayMethods};
 use pyo3::exceptions::PyTypeError;
 use pyo3::prelude::*;
@@ -17,6 +17,7 @@ use crate::index::{self, Index};
 use crate::ingest::{self, IngestReport};
 use crate::optimize;
 use crate::progress::Reporter;
+use crate::queries;
 use crate::record::{Hit, Record};
 use crate::record_iterator::RecordIterator;
 use crate::shared_encoder::SharedEncoder;
@@ -32,7 +33,7 @@ const MAX_BATCH_CELLS: usize = 1 << 28;
 /// helps. A collection may be used from many threads.
 #[pyclass(module = "rust_ai_core", frozen)]
 pub(crate) struct Collection {
-    inner: database::Collection,
+    pub(crate) inner: database::Collection,
     /// Loaded when it is first needed.
     encoder: OnceLock<Arc<SharedEncoder>>,
 }
@@ -304,6 +305,12 @@ impl Collection {
     /// record. Equal scores come in the order of insertion. Raises FilterError (a ValueError) for a
     /// condition that means nothing, ArgumentError for a limit or an effort of 0.
     ///
+    /// `offset` leaves out the first hits; a later page is searched with more candidates, so only
+    /// the pages of exact searches are sure to fit together. `group_by` is a key as in `where`, such
+    /// as `$source`: hits with equal values under it are a group (a list counts as one value; those
+    /// without the key are a group, too), groups rank as their best hits, and come one after the
+    /// other. `limit` and `offset` then count groups, and `group_size` (1) is how many hits of each.
+    ///
     /// >>> import rust_ai_core as rac
     /// >>> with rac.open("notes.rac") as db:
     /// ...     notes = db.collection("notes", model="minilm")
@@ -311,26 +318,44 @@ impl Collection {
     /// ...     notes.search("finance", limit=1)[0].text
     /// 'Stocks fell today.'
     #[pyo3(signature = (
-        query, *, limit = 10, r#where = None, effort = None, exact = false, within = None
+        query, *, limit = 10, offset = 0, r#where = None, effort = None, exact = false,
+        within = None, group_by = None, group_size = None
     ))]
+    #[expect(clippy::too_many_arguments, reason = "keyword arguments of Python")]
     fn search(
         &self,
         query: &Bound<'_, PyAny>,
         #[pyo3(from_py_with = convert::count)] limit: usize,
+        #[pyo3(from_py_with = convert::count)] offset: usize,
         r#where: Option<&Bound<'_, PyAny>>,
         #[pyo3(from_py_with = convert::optional_count)] effort: Option<usize>,
         exact: bool,
         within: Option<f32>,
+        group_by: Option<&str>,
+        #[pyo3(from_py_with = convert::optional_count)] group_size: Option<usize>,
     ) -> PyResult<Vec<Hit>> {
         let py = query.py();
         let filter = filter(r#where)?;
+        let group_by = group_by.map(queries::key).transpose()?;
+        if group_size.is_some() && group_by.is_none() {
+            return Err(Kind::Argument.error("group_size needs group_by"));
+        }
         let query = self.vectors(query)?;
         if query.rows != 1 {
             return Err(Kind::Argument
                 .error(format!("search takes one query, found {}; see search_batch", query.rows)));
         }
         let options = SearchOptions { limit, filter: filter.as_ref(), effort, exact, within };
-        let hits = self.run(py, &options, 1, |search| search.search(&query.values))?;
+        if let Some(key) = &group_by {
+            let group_by = GroupBy { key, size: group_size.unwrap_or(1) };
+            let search = || self.inner.search_groups(&query.values, &options, &group_by, offset);
+            let groups = threads::run(py, search)?.or_raise()?;
+            return Ok(groups.into_iter().flat_map(|(_, hits)| hits).map(Hit::from).collect());
+        }
+        // A limit of 0 is refused, whatever the offset.
+        let reach = if limit == 0 { 0 } else { limit.saturating_add(offset) };
+        let options = SearchOptions { limit: reach, ..options };
+        let hits = self.run(py, &options, 1, |search| search.search_from(&query.values, offset))?;
         Ok(hits.into_iter().map(Hit::from).collect())
     }
 

@@ -22,6 +22,7 @@ mod optimize;
 mod pairwise;
 mod pending;
 mod progress;
+mod queries;
 mod record;
 mod record_iterator;
 mod reranker;
