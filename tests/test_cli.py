@@ -240,7 +240,6 @@ class TestStatsAndVerify:
         assert len(json.loads(as_json.stdout)["problems"]) == 1
 
 
-@pytest.mark.parametrize("command", [("search", "n.rac", "x"), ("stats", "n.rac")])
 class TestFind:
     def test_records_come_in_the_order_of_a_key(self, notes: Path, run_rac: RunRac) -> None:
         options = ("--order-by", "$source", "--descending", "-k", "1")
@@ -270,6 +269,7 @@ class TestFacet:
         assert run_rac("facet", notes, "no").stdout == "no values\n"
 
 
+@pytest.mark.parametrize("command", [("search", "n.rac", "x"), ("stats", "n.rac")])
 def test_reading_makes_no_database(
     command: tuple[str, ...], run_rac: RunRac, tmp_path: Path
 ) -> None:

@@ -86,8 +86,8 @@ def counted(records: list[Any], key: str) -> list[tuple[Any, int]]:
                 counts[known[0]] = (item, counts[known[0]][1] + 1)
             else:
                 counts.append((item, 1))
-    counts.sort(key=cmp_to_key(lambda a, b: compare(a[0], b[0])))
-    return sorted(counts, key=lambda pair: -pair[1])
+    by_value = cmp_to_key(compare)
+    return sorted(counts, key=lambda pair: (-pair[1], by_value(pair[0])))
 
 
 def grouped(hits: list[Any], key: str, size: int) -> list[list[Any]]:
@@ -137,8 +137,8 @@ def test_queries_give_what_python_gives(
         scratch.drop("queried")
     collection = scratch.collection("queried", dimension=1, metric="dot")
     for number, (batch, deleted, settle) in enumerate(steps):
-        ids = [id for id, _ in batch]
-        vectors = [[(id * 7 + number) % 5] for id in ids]
+        ids = [name for name, _ in batch]
+        vectors = [[(name * 7 + number) % 5] for name in ids]
         collection.upsert(ids, vectors or None, metadata=[fields for _, fields in batch])
         collection.delete(sorted(deleted))
         if settle:
