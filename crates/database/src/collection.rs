@@ -4,9 +4,11 @@ use std::collections::{HashMap, HashSet};
 use std::ops::ControlFlow;
 use std::sync::Arc;
 
+use parking_lot::MappedRwLockReadGuard;
 use roaring::RoaringBitmap;
 
 use crate::database::Shared;
+use crate::database_snapshot::FrozenCollection;
 use crate::error::{Error, Result};
 use crate::filter::Filter;
 use crate::index_options::IndexOptions;
@@ -16,20 +18,31 @@ use crate::schema::Schema;
 use crate::search::{Plan, SearchOptions};
 use crate::snapshot::Snapshot;
 use crate::state::{Address, State};
+use crate::stats::CollectionStats;
 use crate::store::Store;
 use crate::upkeep::Progress;
+use crate::view::View;
 
 /// A collection of records. Clones are cheap and all speak to the same collection, from any
 /// thread. A read sees the collection as it was at one moment, and neither waits for a write's
 /// flush nor holds up writers.
 ///
-/// Every method returns [`Error::Closed`] once the database is closed, and [`Error::NotFound`]
-/// once the collection is dropped.
+/// Every method returns [`Error::Closed`] once the database (or the snapshot that it is of) is
+/// closed, [`Error::NotFound`] once the collection is dropped, and [`Error::Forked`] in a child
+/// process that inherited it. Where it can only be read, what writes returns [`Error::ReadOnly`].
 #[derive(Clone)]
 pub struct Collection {
-    store: Arc<Store>,
-    /// Keeps the database open for as long as there is a handle.
-    _database: Arc<Shared>,
+    view: Arc<View>,
+    role: Role,
+}
+
+/// Where a collection's view comes from.
+#[derive(Clone)]
+enum Role {
+    /// A database that writes, which a handle keeps open.
+    Writer { store: Arc<Store>, _database: Arc<Shared> },
+    /// A snapshot.
+    Frozen(Arc<FrozenCollection>),
 }
 
 /// Where a [`Collection::scan`] goes on: in the collection as it was when the scan began.
@@ -55,48 +68,48 @@ pub struct Page {
     pub next: Option<Cursor>,
 }
 
-/// What a collection takes.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct CollectionStats {
-    /// Live records.
-    pub records: usize,
-    /// Live records that a graph finds; the others are compared one by one.
-    pub indexed_records: usize,
-    /// Entries of the document registry.
-    pub documents: usize,
-    /// Segments, which hold what is no longer in memory.
-    pub segments: usize,
-    /// Bytes of all logs and segments.
-    pub file_bytes: u64,
-    /// Of these, bytes of live records.
-    pub live_bytes: u64,
-    /// Of these, bytes that a compaction would free, a share of each segment's.
-    pub dead_bytes: u64,
-    /// The number of the log that takes the writes.
-    pub generation: u64,
-    /// An estimate of the memory in use. Segments are mapped files, which the operating system
-    /// keeps in memory as it sees fit, and they are not counted.
-    pub memory_bytes: u64,
-}
-
 impl Collection {
     pub(crate) fn new(store: Arc<Store>, database: Arc<Shared>) -> Self {
-        Self { store, _database: database }
+        Self { view: store.view().clone(), role: Role::Writer { store, _database: database } }
+    }
+
+    pub(crate) fn frozen(frozen: Arc<FrozenCollection>) -> Self {
+        Self { view: frozen.view().clone(), role: Role::Frozen(frozen) }
+    }
+
+    fn state(&self) -> Result<MappedRwLockReadGuard<'_, State>> {
+        self.view.state()
+    }
+
+    fn writer(&self) -> Result<&Arc<Store>> {
+        match &self.role {
+            Role::Writer { store, .. } => Ok(store),
+            Role::Frozen(_) => Err(Error::ReadOnly { what: "a snapshot" }),
+        }
     }
 
     /// The name it was created with.
     pub fn name(&self) -> &str {
-        self.store.name()
+        self.view.name()
     }
 
     /// What it was created for.
     pub fn schema(&self) -> &Schema {
-        self.store.schema()
+        self.view.schema()
+    }
+
+    /// Fails where a write would: for work that is done before the first one.
+    ///
+    /// # Errors
+    /// `ReadOnly`, `Closed`, `NotFound`, `Forked`.
+    pub fn check_writable(&self) -> Result<()> {
+        self.writer()?;
+        self.state().map(drop)
     }
 
     /// Live records.
     pub fn len(&self) -> Result<usize> {
-        Ok(self.store.state()?.len())
+        Ok(self.state()?.len())
     }
 
     /// Whether there are no records.
@@ -120,7 +133,7 @@ impl Collection {
     /// the log cannot take it: then nothing has changed. After an `Io` error of a flush, and from
     /// then on as `Poisoned`, the fate of the write shows when the database is opened again.
     pub fn write(&self, transaction: Transaction) -> Result<Written> {
-        self.store.write(transaction)
+        self.writer()?.write(transaction)
     }
 
     /// Writes records; an id that exists has its whole record replaced.
@@ -136,7 +149,7 @@ impl Collection {
     /// # Errors
     /// As [`Collection::write`].
     pub fn delete(&self, ids: &[Id]) -> Result<usize> {
-        let written = self.store.write_decided(|state| {
+        let written = self.writer()?.write_decided(|state| {
             let mut known = Vec::new();
             for id in ids {
                 if state.contains(id)? {
@@ -153,7 +166,7 @@ impl Collection {
     /// # Errors
     /// As [`Collection::write`].
     pub fn delete_where(&self, filter: &Filter) -> Result<usize> {
-        let written = self.store.write_decided(|state| {
+        let written = self.writer()?.write_decided(|state| {
             let scan = Scan::new(state.snapshot(), Some(filter))?;
             let ids = scan.addresses(Address::default()).map(|address| scan.snapshot.id(address));
             deletion(state, ids.filter_map(Result::transpose).collect::<Result<_>>()?)
@@ -167,7 +180,7 @@ impl Collection {
     /// `Corrupt` or `Io` where a record cannot be read back from disk.
     pub fn get(&self, ids: &[Id]) -> Result<Vec<Option<Record>>> {
         let (snapshot, addresses) = {
-            let state = self.store.state()?;
+            let state = self.state()?;
             let addresses: Vec<Option<Address>> =
                 ids.iter().map(|id| state.address(id)).collect::<Result<_>>()?;
             (state.snapshot(), addresses)
@@ -184,7 +197,7 @@ impl Collection {
     /// # Errors
     /// `Corrupt` where a segment is damaged.
     pub fn contains(&self, id: &Id) -> Result<bool> {
-        self.store.state()?.contains(id)
+        self.state()?.contains(id)
     }
 
     /// Makes a search ready, which can then be run, once or often, on the collection as it is now.
@@ -223,14 +236,14 @@ impl Collection {
 
     /// The document registry, by source.
     pub fn documents(&self) -> Result<Vec<(String, Document)>> {
-        let state = self.store.state()?;
+        let state = self.state()?;
         let entries = state.documents().iter();
         Ok(entries.map(|(source, document)| (source.clone(), document.clone())).collect())
     }
 
     /// The registry's entry for a source.
     pub fn document(&self, source: &str) -> Result<Option<Document>> {
-        Ok(self.store.state()?.documents().get(source).cloned())
+        Ok(self.state()?.documents().get(source).cloned())
     }
 
     /// Up to `limit` records, from the first or from where an earlier page ended; with a filter,
@@ -278,7 +291,7 @@ impl Collection {
     /// # Errors
     /// As `compact`; `Interrupted` when it was told to stop: then all is as before.
     pub fn compact_with(&self, progress: Progress<'_>) -> Result<()> {
-        self.store.compact(progress)
+        self.writer()?.compact(progress)
     }
 
     /// Brings the collection into the form that is searched fastest: one segment, with a graph
@@ -296,12 +309,12 @@ impl Collection {
     /// # Errors
     /// As [`Collection::compact_with`].
     pub fn optimize_with(&self, progress: Progress<'_>) -> Result<()> {
-        self.store.optimize(progress)
+        self.writer()?.optimize(progress)
     }
 
     /// How vectors are indexed.
     pub fn index(&self) -> IndexOptions {
-        self.store.index()
+        self.view.index()
     }
 
     /// Changes how segments are indexed from now on; [`Collection::optimize`] brings older ones
@@ -311,7 +324,7 @@ impl Collection {
     /// `InvalidArgument` for options out of range, `Io` where the change cannot be kept.
     pub fn set_index(&self, index: IndexOptions) -> Result<()> {
         index.validate()?;
-        self.store.set_index(index)
+        self.writer()?.set_index(index)
     }
 
     /// Returns once everything written so far is on the medium.
@@ -319,22 +332,25 @@ impl Collection {
     /// # Errors
     /// `Io` or `Poisoned` where the operating system could not write it.
     pub fn flush(&self) -> Result<()> {
-        self.store.flush()
+        self.writer()?.flush()
     }
 
     /// What the collection takes.
     pub fn stats(&self) -> Result<CollectionStats> {
-        self.store.stats()
+        match &self.role {
+            Role::Writer { store, .. } => store.stats(),
+            Role::Frozen(frozen) => CollectionStats::of(&*self.state()?, frozen.log_end().offset),
+        }
     }
 
     /// How to search a snapshot.
     pub(crate) fn plan(&self, snapshot: Snapshot, options: &SearchOptions<'_>) -> Result<Plan> {
-        let scratches = self.store.scratches().clone();
-        Plan::new(snapshot, scratches, options, &self.store.index(), self.schema())
+        let scratches = self.view.scratches().clone();
+        Plan::new(snapshot, scratches, options, &self.view.index(), self.schema())
     }
 
     pub(crate) fn snapshot(&self) -> Result<Snapshot> {
-        Ok(self.store.state()?.snapshot())
+        Ok(self.state()?.snapshot())
     }
 }
 

@@ -6,9 +6,10 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
-use parking_lot::Mutex;
+use parking_lot::{MappedMutexGuard, Mutex, MutexGuard};
 
-use crate::collection::{Collection, CollectionStats};
+use crate::collection::Collection;
+use crate::database_snapshot::DatabaseSnapshot;
 use crate::error::{Error, Result};
 use crate::files::{sync_directory, write_atomically};
 use crate::flusher::Flusher;
@@ -18,7 +19,9 @@ use crate::folder::{
 };
 use crate::format::{COLLECTIONS_FOLDER, DROPPED_PREFIX, FORMAT_FILE, FORMAT_VERSION};
 use crate::index_options::IndexOptions;
+use crate::process::Owner;
 use crate::schema::Schema;
+use crate::stats::CollectionStats;
 use crate::store::{Commitment, Store, TornTail};
 use crate::upkeep::Upkeep;
 
@@ -102,12 +105,26 @@ pub(crate) struct Shared {
     commitment: Commitment,
     options: Options,
     upkeep: Arc<Upkeep>,
-    /// Every collection by name, those in use with their store; `None` once closed. Held while a
-    /// collection is read, created or dropped.
-    collections: Mutex<Option<BTreeMap<String, Option<Arc<Store>>>>>,
+    /// `None` once closed. Held while a collection is read, created or dropped.
+    collections: Mutex<Option<Collections>>,
     recovered: Mutex<Vec<Recovery>>,
     /// Holds the operating system's lock; `None` once closed.
     lock: Mutex<Option<File>>,
+    owner: Owner,
+}
+
+/// Every collection by name, those in use with their store.
+type Collections = BTreeMap<String, Option<Arc<Store>>>;
+
+impl DatabaseStats {
+    pub(crate) fn of(collections: Vec<(String, CollectionStats)>) -> Self {
+        let figures = || collections.iter().map(|(_, stats)| stats);
+        Self {
+            file_bytes: figures().map(|stats| stats.file_bytes).sum(),
+            memory_bytes: figures().map(|stats| stats.memory_bytes).sum(),
+            collections,
+        }
+    }
 }
 
 impl Database {
@@ -154,6 +171,7 @@ impl Database {
                 collections: Mutex::new(Some(names.into_iter().map(|n| (n, None)).collect())),
                 recovered: Mutex::default(),
                 lock: Mutex::new(Some(lock)),
+                owner: Owner::this_process(),
             }),
         })
     }
@@ -208,8 +226,7 @@ impl Database {
 
     /// The names of all collections, sorted.
     pub fn collections(&self) -> Result<Vec<String>> {
-        let collections = self.shared.collections.lock();
-        Ok(collections.as_ref().ok_or(Error::Closed)?.keys().cloned().collect())
+        Ok(self.shared.collections()?.keys().cloned().collect())
     }
 
     /// Deletes a collection and all its records. Handles to it say `NotFound` from then on.
@@ -226,15 +243,13 @@ impl Database {
     /// # Errors
     /// `Io` or `Poisoned` where the operating system could not write it, `Closed`.
     pub fn flush(&self) -> Result<()> {
-        let stores: Vec<_> = {
-            let collections = self.shared.collections.lock();
-            collections.as_ref().ok_or(Error::Closed)?.values().flatten().cloned().collect()
-        };
+        let stores: Vec<_> = self.shared.collections()?.values().flatten().cloned().collect();
         stores.iter().try_for_each(|store| store.flush())
     }
 
     /// Flushes and closes. Every later call on any handle says `Closed`; closing again does
-    /// nothing. Dropping the last handle closes too, but has nobody to tell of an error.
+    /// nothing, and so does closing in a child process that inherited it. Dropping the last handle
+    /// closes too, but has nobody to tell of an error.
     ///
     /// # Errors
     /// `Io` or `Poisoned` where something could not be written; it is closed all the same.
@@ -252,14 +267,21 @@ impl Database {
     /// # Errors
     /// `Corrupt` for a damaged collection, `Io`, `Closed`.
     pub fn stats(&self) -> Result<DatabaseStats> {
-        let mut stats = DatabaseStats { collections: Vec::new(), file_bytes: 0, memory_bytes: 0 };
-        for name in self.collections()? {
-            let collection = self.shared.store(&name, None, None)?.stats()?;
-            stats.file_bytes += collection.file_bytes;
-            stats.memory_bytes += collection.memory_bytes;
-            stats.collections.push((name, collection));
-        }
-        Ok(stats)
+        let stats = |name: String| {
+            let stats = self.shared.store(&name, None, None)?.stats()?;
+            Ok((name, stats))
+        };
+        let collections = self.collections()?.into_iter().map(stats).collect::<Result<_>>()?;
+        Ok(DatabaseStats::of(collections))
+    }
+
+    /// All collections as they are now, for reads that agree with one another whatever is written
+    /// meanwhile. Reads every collection into memory.
+    ///
+    /// # Errors
+    /// `Corrupt` for a damaged collection, `Io`, `Closed`.
+    pub fn snapshot(&self) -> Result<DatabaseSnapshot> {
+        self.shared.snapshot()
     }
 }
 
@@ -268,14 +290,27 @@ impl Shared {
         self.path.join(COLLECTIONS_FOLDER)
     }
 
+    fn collections(&self) -> Result<MappedMutexGuard<'_, Collections>> {
+        self.owner.check()?;
+        MutexGuard::try_map(self.collections.lock(), Option::as_mut).map_err(|_| Error::Closed)
+    }
+
     fn store(
         &self,
         name: &str,
         schema: Option<&Schema>,
         index: Option<IndexOptions>,
     ) -> Result<Arc<Store>> {
-        let mut collections = self.collections.lock();
-        let collections = collections.as_mut().ok_or(Error::Closed)?;
+        self.store_among(&mut *self.collections()?, name, schema, index)
+    }
+
+    fn store_among(
+        &self,
+        collections: &mut Collections,
+        name: &str,
+        schema: Option<&Schema>,
+        index: Option<IndexOptions>,
+    ) -> Result<Arc<Store>> {
         if let Some(Some(store)) = collections.get(name) {
             return Ok(store.clone());
         }
@@ -299,9 +334,17 @@ impl Shared {
         Ok(store)
     }
 
+    fn snapshot(&self) -> Result<DatabaseSnapshot> {
+        // Held until it is taken, so that no collection is dropped meanwhile.
+        let mut collections = self.collections()?;
+        let names: Vec<String> = collections.keys().cloned().collect();
+        let store = |name: &String| self.store_among(&mut collections, name, None, None);
+        let stores = names.iter().map(store).collect::<Result<Vec<_>>>()?;
+        DatabaseSnapshot::of_stores(&stores)
+    }
+
     fn drop_collection(&self, name: &str) -> Result<()> {
-        let mut collections = self.collections.lock();
-        let collections = collections.as_mut().ok_or(Error::Closed)?;
+        let mut collections = self.collections()?;
         let Some(store) = collections.get(name) else {
             return Err(Error::NotFound { name: name.to_owned() });
         };
@@ -321,6 +364,9 @@ impl Shared {
     }
 
     fn close(&self) -> Result<()> {
+        if !self.owner.is_this_process() {
+            return Ok(());
+        }
         let Some(collections) = self.collections.lock().take() else {
             return Ok(());
         };
@@ -334,14 +380,24 @@ impl Shared {
         if let Commitment::Batch(flusher) = &self.commitment {
             flusher.stop();
         }
-        // Dropping the file gives the lock back.
-        *self.lock.lock() = None;
+        // A forked child that inherited the file would go on holding the lock after we dropped it.
+        if let Some(lock) = self.lock.lock().take() {
+            let unlocked = lock.unlock().map_err(Error::io(&self.path, "unlock"));
+            outcome = outcome.and(unlocked);
+        }
         outcome
     }
 }
 
 impl Drop for Shared {
     fn drop(&mut self) {
-        let _ = self.close();
+        match self.owner.is_this_process() {
+            true => drop(self.close()),
+            // Ending threads that are not here would wait for ever.
+            false => {
+                std::mem::forget(self.upkeep.clone());
+                std::mem::forget(self.commitment.clone());
+            }
+        }
     }
 }

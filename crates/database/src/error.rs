@@ -40,6 +40,16 @@ pub enum Error {
         found: usize,
     },
 
+    /// A child process inherited this handle.
+    #[error(
+        "process {opener} opened this database, and a fork does not take it along; open it in this \
+         process, read-only while the other one writes"
+    )]
+    Forked {
+        /// The process that opened it.
+        opener: u32,
+    },
+
     /// A filter that means nothing.
     #[error(transparent)]
     Filter(#[from] FilterError),
@@ -73,6 +83,13 @@ pub enum Error {
     Interrupted {
         /// What it was doing: "writing notes.rac/...".
         doing: String,
+    },
+
+    /// A write to what can only be read.
+    #[error("{what} can only be read")]
+    ReadOnly {
+        /// What it is: "a snapshot".
+        what: &'static str,
     },
 
     /// There is no collection of this name.

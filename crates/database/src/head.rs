@@ -31,8 +31,9 @@ pub(crate) struct HeadSnapshot {
 /// A head now.
 pub(crate) struct Head {
     snapshot: HeadSnapshot,
-    /// A record keeps its slot for as long as its id lives here.
-    slots: HashMap<Id, u32>,
+    /// A record keeps its slot for as long as its id lives here. Copied by the next write once a
+    /// frozen copy of the head shares it.
+    slots: Arc<HashMap<Id, u32>>,
     /// Slots to use again, smallest first, so that the last slabs run empty and are given back.
     free: BinaryHeap<Reverse<u32>>,
     /// Slots ever used: the next one when none is free.
@@ -49,7 +50,7 @@ impl Head {
                 records: Records::default(),
                 log,
             },
-            slots: HashMap::new(),
+            slots: Arc::default(),
             free: BinaryHeap::new(),
             next_slot: 0,
             live_bytes: 0,
@@ -59,6 +60,16 @@ impl Head {
 
     pub(crate) fn snapshot(&self) -> HeadSnapshot {
         self.snapshot.clone()
+    }
+
+    /// A copy that is only read: with the table of ids, and without what writing needs.
+    pub(crate) fn frozen(&self) -> Self {
+        Self {
+            snapshot: self.snapshot.clone(),
+            slots: self.slots.clone(),
+            free: BinaryHeap::new(),
+            ..*self
+        }
     }
 
     pub(crate) fn log(&self) -> &Arc<LogFile> {
@@ -101,7 +112,7 @@ impl Head {
         let slot = known.unwrap_or_else(|| {
             let slot = self.free.pop().map_or(self.next_slot, |Reverse(slot)| slot);
             self.next_slot = self.next_slot.max(slot + 1);
-            self.slots.insert(record.id.clone(), slot);
+            Arc::make_mut(&mut self.slots).insert(record.id.clone(), slot);
             slot
         });
         self.live_bytes += u64::from(record.logged_bytes);
@@ -114,7 +125,11 @@ impl Head {
 
     /// Takes a record out; returns whether it was there.
     pub(crate) fn delete(&mut self, id: &Id) -> bool {
-        let Some(slot) = self.slots.remove(id) else {
+        // Most ids that are deleted live elsewhere: do not copy a shared table for those.
+        if !self.slots.contains_key(id) {
+            return false;
+        }
+        let Some(slot) = Arc::make_mut(&mut self.slots).remove(id) else {
             return false;
         };
         self.snapshot.vectors.remove(slot);

@@ -47,7 +47,7 @@ impl Store {
                 next_segment: self.next_segment.load(Ordering::Relaxed),
                 index: self.index(),
                 segments: state.segments().iter().map(entry).collect(),
-                documents: state.documents().clone(),
+                documents: (**state.documents()).clone(),
             }
         };
         // What the manifest says of deleted rows must not outlive the frames that say it too: else

@@ -64,7 +64,7 @@ pub(crate) struct State {
     segments: Arc<Vec<LiveSegment>>,
     /// Oldest first; the last one takes the writes, the others are frozen. Never empty.
     heads: Vec<Head>,
-    documents: BTreeMap<String, Document>,
+    documents: Arc<BTreeMap<String, Document>>,
     /// One copy of each source name in memory, however many records come from it.
     sources: HashSet<Arc<str>>,
 }
@@ -75,13 +75,28 @@ impl State {
         documents: BTreeMap<String, Document>,
         head: Head,
     ) -> Self {
-        let segments = Arc::new(segments);
-        Self { segments, heads: vec![head], documents, sources: HashSet::new() }
+        Self {
+            segments: Arc::new(segments),
+            heads: vec![head],
+            documents: Arc::new(documents),
+            sources: HashSet::new(),
+        }
     }
 
     pub(crate) fn snapshot(&self) -> Snapshot {
         let heads: Vec<HeadSnapshot> = self.heads.iter().map(Head::snapshot).collect();
         Snapshot { segments: self.segments.clone(), heads }
+    }
+
+    /// A copy that is only read. Costs some reference counts; what a later write changes of it is
+    /// copied by that write.
+    pub(crate) fn frozen(&self) -> Self {
+        Self {
+            segments: self.segments.clone(),
+            heads: self.heads.iter().map(Head::frozen).collect(),
+            documents: self.documents.clone(),
+            sources: HashSet::new(),
+        }
     }
 
     pub(crate) fn segments(&self) -> &Arc<Vec<LiveSegment>> {
@@ -108,7 +123,7 @@ impl State {
         in_segments as usize + self.heads.iter().map(Head::len).sum::<usize>()
     }
 
-    pub(crate) fn documents(&self) -> &BTreeMap<String, Document> {
+    pub(crate) fn documents(&self) -> &Arc<BTreeMap<String, Document>> {
         &self.documents
     }
 
@@ -196,11 +211,14 @@ impl State {
             let record = self.with_shared_source(record.in_payload_at(payload_offset));
             self.active_head_mut().upsert(record, vector);
         }
-        for (source, document) in changes.documents {
-            match document {
-                Some(document) => self.documents.insert(source, document),
-                None => self.documents.remove(&source),
-            };
+        if !changes.documents.is_empty() {
+            let documents = Arc::make_mut(&mut self.documents);
+            for (source, document) in changes.documents {
+                match document {
+                    Some(document) => documents.insert(source, document),
+                    None => documents.remove(&source),
+                };
+            }
         }
         Written { upserted, deleted }
     }

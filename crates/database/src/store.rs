@@ -5,9 +5,8 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 
-use parking_lot::{Condvar, MappedRwLockReadGuard, Mutex, RwLock, RwLockReadGuard};
+use parking_lot::{Condvar, MappedMutexGuard, MappedRwLockReadGuard, Mutex, MutexGuard};
 
-use crate::collection::CollectionStats;
 use crate::database::Options;
 use crate::error::{Error, Result};
 use crate::files::sync_directory;
@@ -22,11 +21,12 @@ use crate::opening::{self, Opened};
 use crate::publish::Published;
 use crate::record::{Transaction, Written};
 use crate::schema::Schema;
-use crate::search::Scratches;
 use crate::state::State;
+use crate::stats::CollectionStats;
 use crate::transaction::{self, Changes};
 use crate::upkeep::Upkeep;
 use crate::validate::validate;
+use crate::view::{Access, View};
 use crate::writer::Writer;
 
 /// When a write counts as done, for all collections of a database.
@@ -71,28 +71,23 @@ const PATIENCE: usize = 4;
 /// How long a merge waits for more segments to come: a load in one go is then merged once.
 pub(crate) const MERGE_DELAY: Duration = Duration::from_secs(1);
 
-/// One collection. Locks are taken in the order `flushing`, `merging`, `writer`, `published`,
-/// `state`, group commit; `state` is never held across a flush, a read of the log, or work for
-/// other threads.
+/// One collection. Locks are taken in the order `flushing`, `merging`, `writer`, `published`, the
+/// view's state, group commit. Whoever needs the writers of several collections takes them in the
+/// order of their names, and states after all writers.
 pub(crate) struct Store {
-    name: String,
-    schema: Schema,
+    view: Arc<View>,
     folder: PathBuf,
     commitment: Commitment,
     limits: Limits,
     upkeep: Arc<Upkeep>,
     /// `None` once the collection is closed or dropped.
     writer: Mutex<Option<Writer>>,
-    state: RwLock<Access>,
     commit: Arc<GroupCommit>,
     /// Held by whoever turns heads into segments.
     pub(crate) flushing: Mutex<()>,
     /// Held by whoever merges segments.
     pub(crate) merging: Mutex<()>,
     pub(crate) published: Mutex<Published>,
-    /// Held for a moment only, whatever else is held.
-    index: Mutex<IndexOptions>,
-    scratches: Arc<Scratches>,
     pub(crate) next_segment: AtomicU64,
     /// Set for good when the collection closes: background work ends soon.
     stopping: AtomicBool,
@@ -107,12 +102,6 @@ pub(crate) struct Store {
 pub(crate) struct TornTail {
     pub(crate) offset: u64,
     pub(crate) bytes: u64,
-}
-
-enum Access {
-    Open(Box<State>),
-    Closed,
-    Dropped,
 }
 
 impl Store {
@@ -138,9 +127,8 @@ impl Store {
         let torn = TornTail { offset: replayed.end, bytes: replayed.bytes_cut };
         let torn = Some(torn).filter(|torn| torn.bytes > 0);
         let store = Arc::new(Self {
-            name: name.to_owned(),
             limits: Limits::new(options, &schema, &manifest.index),
-            schema,
+            view: Arc::new(View::new(name, schema, manifest.index, replayed.state)),
             folder,
             commitment,
             upkeep,
@@ -151,12 +139,9 @@ impl Store {
                 next_sequence: replayed.next_sequence,
                 sealed: replayed.sealed,
             })),
-            state: RwLock::new(Access::Open(Box::new(replayed.state))),
             flushing: Mutex::default(),
             merging: Mutex::default(),
             next_segment: AtomicU64::new(manifest.next_segment),
-            index: Mutex::new(manifest.index),
-            scratches: Arc::default(),
             published: Mutex::default(),
             stopping: AtomicBool::new(false),
             giving_way: AtomicBool::new(false),
@@ -167,12 +152,13 @@ impl Store {
         Ok((store, torn))
     }
 
-    pub(crate) fn name(&self) -> &str {
-        &self.name
+    /// What readers share with it.
+    pub(crate) fn view(&self) -> &Arc<View> {
+        &self.view
     }
 
     pub(crate) fn schema(&self) -> &Schema {
-        &self.schema
+        self.view.schema()
     }
 
     pub(crate) fn folder(&self) -> &Path {
@@ -191,14 +177,8 @@ impl Store {
         &self.limits
     }
 
-    /// What searches of this collection share.
-    pub(crate) fn scratches(&self) -> &Arc<Scratches> {
-        &self.scratches
-    }
-
-    /// How vectors are indexed, now and when the collection is next opened.
     pub(crate) fn index(&self) -> IndexOptions {
-        *self.index.lock()
+        self.view.index()
     }
 
     /// Changes how segments are indexed from now on.
@@ -207,7 +187,7 @@ impl Store {
     /// `Io` or `Poisoned` where the change cannot be kept.
     pub(crate) fn set_index(self: &Arc<Self>, index: IndexOptions) -> Result<()> {
         if self.index() != index {
-            *self.index.lock() = index;
+            self.view.set_index(index);
             self.publish()?;
             self.look_after()?;
         }
@@ -218,47 +198,35 @@ impl Store {
         self.stopping.load(Ordering::Relaxed)
     }
 
-    /// The collection in memory. Hold it for lookups only.
-    ///
-    /// # Errors
-    /// `Closed`, or `NotFound` once the collection was dropped.
+    /// See [`View::state`].
     pub(crate) fn state(&self) -> Result<MappedRwLockReadGuard<'_, State>> {
-        RwLockReadGuard::try_map(self.state.read(), |access| match access {
-            Access::Open(state) => Some(&**state),
-            Access::Closed | Access::Dropped => None,
-        })
-        .map_err(|access| self.no_access(&access))
+        self.view.state()
     }
 
     /// Changes the collection in memory; only under the writer's lock.
     pub(crate) fn change_state<T>(&self, change: impl FnOnce(&mut State) -> T) -> Result<T> {
-        match &mut *self.state.write() {
-            Access::Open(state) => Ok(change(state)),
-            access => Err(self.no_access(access)),
-        }
+        self.view.change_state(change)
     }
 
-    fn no_access(&self, access: &Access) -> Error {
-        match access {
-            Access::Dropped => Error::NotFound { name: self.name.clone() },
-            Access::Open(_) | Access::Closed => Error::Closed,
-        }
+    /// Keeps everybody else from writing.
+    ///
+    /// # Errors
+    /// `Closed`; `NotFound` once the collection was dropped; `Forked`.
+    pub(crate) fn lock_writer(&self) -> Result<MappedMutexGuard<'_, Writer>> {
+        self.view.owner().check()?;
+        MutexGuard::try_map(self.writer.lock(), Option::as_mut).map_err(|_| self.view.why_ended())
     }
 
     /// Runs `work` where nobody else writes.
     pub(crate) fn with_writer<T>(&self, work: impl FnOnce(&mut Writer) -> Result<T>) -> Result<T> {
-        match &mut *self.writer.lock() {
-            Some(writer) => {
-                self.commit.check()?;
-                work(writer)
-            }
-            None => Err(self.no_access(&self.state.read())),
-        }
+        let mut writer = self.lock_writer()?;
+        self.commit.check()?;
+        work(&mut writer)
     }
 
     /// Writes a transaction; returns when it is as durable as the database was opened for.
     pub(crate) fn write(self: &Arc<Self>, transaction: Transaction) -> Result<Written> {
-        let transaction = validate(transaction, &self.schema)?;
+        let transaction = validate(transaction, self.schema())?;
         // Encoding is most of the work and needs no lock.
         let (frame, changes) = transaction::encode(transaction)?;
         self.commit_with(|writer| self.append(writer, frame, changes).map(Some))
@@ -275,7 +243,7 @@ impl Store {
             if transaction == Transaction::default() {
                 return Ok(None);
             }
-            let (frame, changes) = transaction::encode(validate(transaction, &self.schema)?)?;
+            let (frame, changes) = transaction::encode(validate(transaction, self.schema())?)?;
             self.append(writer, frame, changes).map(Some)
         })
     }
@@ -391,7 +359,7 @@ impl Store {
             self.seal(writer)?;
             let generation = writer.log.generation + 1;
             let log =
-                LogFile::create(log_path(&self.folder, generation), generation, &self.schema)?;
+                LogFile::create(log_path(&self.folder, generation), generation, self.schema())?;
             let published = log.flush().and_then(|()| log.publish());
             if let Err(error) = published {
                 log.discard();
@@ -403,7 +371,7 @@ impl Store {
                 return Err(error);
             }
             let next = Writer::new(log);
-            self.change_state(|state| state.freeze(&self.schema, next.log.clone()))?;
+            self.change_state(|state| state.freeze(self.schema(), next.log.clone()))?;
             self.commit.replace(next.log.clone(), next.end);
             *writer = next;
             Ok(())
@@ -411,42 +379,7 @@ impl Store {
     }
 
     pub(crate) fn stats(&self) -> Result<CollectionStats> {
-        self.with_writer(|writer| {
-            let state = self.state()?;
-            let mut stats = CollectionStats {
-                records: state.len(),
-                documents: state.documents().len(),
-                segments: state.segments().len(),
-                indexed_records: 0,
-                file_bytes: 0,
-                live_bytes: 0,
-                dead_bytes: 0,
-                generation: writer.log.generation,
-                memory_bytes: state.memory_bytes(),
-            };
-            for live in state.segments().iter() {
-                let (bytes, rows) = (live.segment.file_bytes(), u64::from(live.segment.rows()));
-                let dead = (u128::from(bytes) * u128::from(live.dead.len())
-                    / u128::from(rows.max(1))) as u64;
-                stats.file_bytes += bytes;
-                stats.dead_bytes += dead;
-                stats.live_bytes += bytes - dead;
-                if live.segment.is_indexed() {
-                    stats.indexed_records += live.live_rows() as usize;
-                }
-            }
-            for head in state.heads() {
-                let log = head.log();
-                let end = match log.generation == writer.log.generation {
-                    true => writer.end,
-                    false => log.length()?,
-                };
-                stats.file_bytes += end;
-                stats.live_bytes += head.live_bytes();
-                stats.dead_bytes += (end - log.first_frame).saturating_sub(head.live_bytes());
-            }
-            Ok(stats)
-        })
+        self.with_writer(|writer| CollectionStats::of(&*self.state()?, writer.end))
     }
 
     /// Puts everything written so far onto the medium.
@@ -465,7 +398,7 @@ impl Store {
             return Ok(());
         };
         let outcome = self.commit.sync_all().and_then(|()| self.seal(&mut open));
-        *self.state.write() = Access::Closed;
+        self.view.end(Access::Closed);
         self.commit.close();
         outcome
     }
@@ -492,7 +425,7 @@ impl Store {
         let (_flushing, _merging) = (self.flushing.lock(), self.merging.lock());
         let mut writer = self.writer.lock();
         *writer = None;
-        *self.state.write() = Access::Dropped;
+        self.view.end(Access::Dropped);
         self.commit.close();
     }
 }

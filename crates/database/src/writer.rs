@@ -8,6 +8,17 @@ use crate::format::FRAME_HEADER_BYTES;
 use crate::frame::PreparedFrame;
 use crate::log::LogFile;
 
+/// Where a log ends.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct LogEnd {
+    /// Where the next frame goes.
+    pub(crate) offset: u64,
+    /// The sequence number that it gets.
+    pub(crate) next_sequence: u64,
+    /// Whether the last frame is a seal, or there is no frame at all.
+    pub(crate) sealed: bool,
+}
+
 /// The end of the log, where one thread at a time appends.
 pub(crate) struct Writer {
     pub(crate) log: Arc<LogFile>,
@@ -23,6 +34,11 @@ impl Writer {
     /// Starts a log that no reader knows yet.
     pub(crate) fn new(log: LogFile) -> Self {
         Self { end: log.first_frame, log: Arc::new(log), next_sequence: 1, sealed: true }
+    }
+
+    pub(crate) fn log_end(&self) -> LogEnd {
+        let Self { end, next_sequence, sealed, .. } = *self;
+        LogEnd { offset: end, next_sequence, sealed }
     }
 
     /// Whether the log holds anything but a seal.

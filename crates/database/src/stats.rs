@@ -1,0 +1,68 @@
+//! What a collection takes.
+
+use crate::error::Result;
+use crate::state::State;
+
+/// What a collection takes.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct CollectionStats {
+    /// Live records.
+    pub records: usize,
+    /// Live records that a graph finds; the others are compared one by one.
+    pub indexed_records: usize,
+    /// Entries of the document registry.
+    pub documents: usize,
+    /// Segments, which hold what is no longer in memory.
+    pub segments: usize,
+    /// Bytes of all logs and segments.
+    pub file_bytes: u64,
+    /// Of these, bytes of live records.
+    pub live_bytes: u64,
+    /// Of these, bytes that a compaction would free, a share of each segment's.
+    pub dead_bytes: u64,
+    /// The number of the log that takes the writes.
+    pub generation: u64,
+    /// An estimate of the memory in use. Segments are mapped files, which the operating system
+    /// keeps in memory as it sees fit, and they are not counted.
+    pub memory_bytes: u64,
+}
+
+impl CollectionStats {
+    /// `end` is where the newest log ends.
+    pub(crate) fn of(state: &State, end: u64) -> Result<Self> {
+        let generation = state.active_head().log().generation;
+        let mut stats = Self {
+            records: state.len(),
+            documents: state.documents().len(),
+            segments: state.segments().len(),
+            indexed_records: 0,
+            file_bytes: 0,
+            live_bytes: 0,
+            dead_bytes: 0,
+            generation,
+            memory_bytes: state.memory_bytes(),
+        };
+        for live in state.segments().iter() {
+            let (bytes, rows) = (live.segment.file_bytes(), u64::from(live.segment.rows()));
+            let dead =
+                (u128::from(bytes) * u128::from(live.dead.len()) / u128::from(rows.max(1))) as u64;
+            stats.file_bytes += bytes;
+            stats.dead_bytes += dead;
+            stats.live_bytes += bytes - dead;
+            if live.segment.is_indexed() {
+                stats.indexed_records += live.live_rows() as usize;
+            }
+        }
+        for head in state.heads() {
+            let log = head.log();
+            let end = match log.generation == generation {
+                true => end,
+                false => log.length()?,
+            };
+            stats.file_bytes += end;
+            stats.live_bytes += head.live_bytes();
+            stats.dead_bytes += (end - log.first_frame).saturating_sub(head.live_bytes());
+        }
+        Ok(stats)
+    }
+}
