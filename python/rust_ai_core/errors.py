@@ -10,6 +10,8 @@ True
 An argument of a wrong type raises the plain `TypeError`.
 """
 
+import io
+
 __all__ = [
     "ArgumentError",
     "ChunkError",
@@ -17,12 +19,14 @@ __all__ = [
     "CorruptError",
     "DimensionError",
     "FilterError",
+    "ForkedError",
     "LockedError",
     "ModelError",
     "NonFiniteError",
     "NotFoundError",
     "ParseError",
     "RacError",
+    "ReadOnlyError",
     "SchemaError",
     "StorageError",
     "VersionError",
@@ -60,6 +64,14 @@ class FilterError(RacError, ValueError):
     """A `where` filter names an unknown operator or gives an operator a value it cannot take."""
 
 
+class ForkedError(RacError, RuntimeError):
+    """A child process used a database that its parent had opened before the fork.
+
+    Threads and locks do not survive a fork. Open the database in the child, with `read_only=True`
+    while the parent writes.
+    """
+
+
 class LockedError(RacError, OSError):
     """Another process has the database open."""
 
@@ -82,6 +94,10 @@ class NotFoundError(RacError, KeyError):
 
 class ParseError(RacError, ValueError):
     """A file cannot be decoded or parsed. Names the file and what was wrong."""
+
+
+class ReadOnlyError(RacError, io.UnsupportedOperation):
+    """A write to a snapshot, or to a database that was opened for reading only."""
 
 
 class SchemaError(RacError, ValueError):

@@ -201,6 +201,8 @@ impl Collection {
         non_finite: &str,
     ) -> PyResult<usize> {
         let py = ids.py();
+        // Before texts are embedded for nothing.
+        self.inner.check_writable().or_raise()?;
         let ids = convert::ids(ids)?;
         let metadata = metadata_column(metadata, &ids)?;
         let texts = text_column(texts)?;
@@ -474,6 +476,7 @@ impl Collection {
         prune: bool,
         progress: Option<&Bound<'_, PyAny>>,
     ) -> PyResult<IngestReport> {
+        self.inner.check_writable().or_raise()?;
         let encoder = self.encoder(py)?;
         let settings = ingest::Settings {
             include: include.unwrap_or_default(),

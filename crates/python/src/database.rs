@@ -12,6 +12,7 @@ use crate::convert::optional_count;
 use crate::errors::{Kind, OrRaise};
 use crate::index;
 use crate::shared_encoder::SharedEncoder;
+use crate::snapshot::Snapshot;
 use crate::threads;
 
 /// The metric of a name that a user types.
@@ -92,6 +93,22 @@ pub(crate) fn open(
     let options = Options { durability, memory_limit, threads, ..Options::default() };
     let inner = py.detach(|| database::Database::open(&path, &options)).or_raise()?;
     Ok(Database { inner })
+}
+
+/// Bytes on disk and in memory, and the same for each collection.
+pub(crate) fn database_stats_to_dict<'py>(
+    py: Python<'py>,
+    stats: &database::DatabaseStats,
+) -> PyResult<Bound<'py, PyDict>> {
+    let dict = PyDict::new(py);
+    dict.set_item("file_bytes", stats.file_bytes)?;
+    dict.set_item("memory_bytes", stats.memory_bytes)?;
+    let collections = PyDict::new(py);
+    for (name, stats) in &stats.collections {
+        collections.set_item(name, stats_to_dict(py, stats)?)?;
+    }
+    dict.set_item("collections", collections)?;
+    Ok(dict)
 }
 
 /// An open database, made by `rust_ai_core.open`. A context manager that closes itself.
@@ -235,16 +252,25 @@ impl Database {
     /// What the database takes: bytes on disk and in memory, and the same for each collection.
     fn stats<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyDict>> {
         let stats = py.detach(|| self.inner.stats()).or_raise()?;
-        let dict = PyDict::new(py);
+        let dict = database_stats_to_dict(py, &stats)?;
         dict.set_item("path", self.path())?;
-        dict.set_item("file_bytes", stats.file_bytes)?;
-        dict.set_item("memory_bytes", stats.memory_bytes)?;
-        let collections = PyDict::new(py);
-        for (name, stats) in &stats.collections {
-            collections.set_item(name, stats_to_dict(py, stats)?)?;
-        }
-        dict.set_item("collections", collections)?;
         Ok(dict)
+    }
+
+    /// All collections as they are now, for reads that agree with one another whatever is written
+    /// meanwhile: a `Snapshot`, which is closed when it is no longer needed. Raises CorruptError
+    /// where a collection is damaged.
+    ///
+    /// >>> import rust_ai_core as rac
+    /// >>> with rac.open("notes.rac") as db:
+    /// ...     items = db.collection("items", dimension=2)
+    /// ...     _ = items.upsert(["a", "b"], [[1, 0], [0, 1]])
+    /// ...     with db.snapshot() as before:
+    /// ...         _ = items.delete(["a"])
+    /// ...         len(items), len(before.collection("items"))
+    /// (1, 2)
+    fn snapshot(&self, py: Python<'_>) -> PyResult<Snapshot> {
+        Ok(Snapshot::new(py.detach(|| self.inner.snapshot()).or_raise()?))
     }
 
     /// Brings everything to the disk and lets go of the directory. Later calls on the database and

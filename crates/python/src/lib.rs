@@ -29,6 +29,7 @@ mod reranker;
 mod rows;
 mod shared_encoder;
 mod similarity;
+mod snapshot;
 mod threads;
 mod token_batch;
 mod tokenizer;
@@ -76,6 +77,7 @@ fn _core(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add_function(wrap_pyfunction!(database::verify, module)?)?;
     module.add_class::<database::Database>()?;
     module.add_class::<database::VerifyReport>()?;
+    module.add_class::<snapshot::Snapshot>()?;
     module.add_class::<collection::Collection>()?;
     module.add_class::<index::Index>()?;
     module.add_class::<record::Record>()?;
