@@ -1,6 +1,7 @@
 """The command `rac`, run as a process: output, exit codes, interruption."""
 
 import json
+import re
 import signal
 import subprocess
 import sys
@@ -8,7 +9,9 @@ import time
 from pathlib import Path
 
 import click
+import pyarrow
 import pytest
+from pyarrow import parquet
 
 import rust_ai_core as rac
 from conftest import REPOSITORY, RunRac
@@ -354,3 +357,53 @@ class TestDocumentation:
             if isinstance(parameter, click.Option):
                 assert parameter.help
                 assert parameter.opts[0] in output
+
+
+class TestExportAndImport:
+    def test_a_collection_goes_out_and_in(
+        self, folder: Path, tiny_model: Path, run_rac: RunRac, tmp_path: Path
+    ) -> None:
+        run_rac("ingest", "documents", "--into", "a.rac", "--model", tiny_model)
+        exported = run_rac("export", "a.rac", "notes.parquet")
+        assert re.match(r"Exported \d+ records from documents to notes\.parquet", exported.stdout)
+        imported = run_rac("import", "b.rac", "notes.parquet", "--collection", "copy")
+        assert re.match(r"Imported \d+ records from notes\.parquet into copy", imported.stdout)
+        with rac.open(tmp_path / "a.rac") as a, rac.open(tmp_path / "b.rac") as b:
+            first, copy = a.collection("documents"), b.collection("copy")
+            assert copy.model == first.model
+            assert [record.text for record in copy] == [record.text for record in first]
+            assert [record.line for record in copy] == [record.line for record in first]
+        assert json.loads(run_rac("export", "a.rac", "n.parquet", "--json").stdout)["records"] > 0
+
+    def test_settings_travel_and_foreign_files_have_columns(
+        self, run_rac: RunRac, tmp_path: Path
+    ) -> None:
+        with rac.open(tmp_path / "a.rac") as database:
+            items = database.collection("items", dimension=2, metric="l2", dtype="int8")
+            items.upsert([1, 2], [[1, 2], [3, 4]], metadata=[{"n": 1}, {"n": 2}])
+        run_rac("export", "a.rac", "items.parquet", "--where", '{"n": 2}')
+        run_rac("import", "b.rac", "items.parquet")
+        table = pyarrow.table(
+            {"key": ["x"], "emb": [[1.0, 2.0, 3.0]], "body": ["t"], "m": [{"a": 1}]}
+        )
+        parquet.write_table(table, tmp_path / "foreign.parquet")
+        names = ("--id", "key", "--vector", "emb", "--text", "body", "--metadata", "m")
+        options = ("--collection", "foreign", "--metric", "dot", *names, "--json")
+        assert json.loads(run_rac("import", "b.rac", "foreign.parquet", *options).stdout) == {
+            "collection": "foreign",
+            "file": "foreign.parquet",
+            "records": 1,
+            "seconds": pytest.approx(0, abs=60),
+        }
+        with rac.open(tmp_path / "b.rac") as database:
+            copy = database.collection("documents")
+            assert (copy.metric, copy.dtype, [record.id for record in copy]) == ("l2", "int8", [2])
+            (record,) = database.collection("foreign")
+            assert (record.id, record.text, record.metadata) == ("x", "t", {"a": 1})
+
+    def test_failures(self, run_rac: RunRac, tmp_path: Path) -> None:
+        failed = run_rac("import", "b.rac", "none.parquet", check=False)
+        assert_fails(failed, 1, "there is no file none.parquet")
+        assert not (tmp_path / "b.rac").exists()
+        parquet.write_table(pyarrow.table({"id": [1]}), tmp_path / "x.parquet")
+        assert_fails(run_rac("import", "b.rac", "x.parquet", check=False), 1, "no column 'vector'")

@@ -17,6 +17,7 @@ Text goes in by `Collection.ingest` (files and folders) or `Collection.upsert`, 
 
 from rust_ai_core import errors, similarity
 from rust_ai_core._core import (
+    ArrowStream,
     Chunk,
     Collection,
     Database,
@@ -48,6 +49,7 @@ from rust_ai_core.errors import RacError
 from rust_ai_core.inference import Explanation, parallel_inference
 
 __all__ = [
+    "ArrowStream",
     "Chunk",
     "Collection",
     "Database",

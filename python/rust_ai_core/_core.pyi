@@ -8,6 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 __all__ = [
+    "ArrowStream",
     "Chunk",
     "Collection",
     "Database",
@@ -60,6 +61,8 @@ _Vector: TypeAlias = Any
 `__array_interface__`, `__array__` or DLPack."""
 _Vectors: TypeAlias = Any
 """Two dimensions of what `_Vector` has one of; a sequence of vectors too."""
+_Table: TypeAlias = Any
+"""Anything with `__arrow_c_stream__` or `__arrow_c_array__`."""
 _FloatArray: TypeAlias = npt.NDArray[np.float32]
 
 # -- vectors ---------------------------------------------------------------------------------------
@@ -351,6 +354,38 @@ class Collection:
         metadata: Mapping[str, Any] | Sequence[Mapping[str, Any] | None] | None = None,
         non_finite: Literal["raise", "skip"] = "raise",
     ) -> int: ...
+    def upsert_table(
+        self,
+        table: _Table,
+        *,
+        id: str = "id",
+        vector: str = "vector",
+        text: str = "text",
+        metadata: str = "metadata",
+        non_finite: Literal["raise", "skip"] = "raise",
+        progress: bool | Callable[[int], object] | None = None,
+    ) -> int: ...
+    def to_arrow(self, *, where: _Filter | None = None) -> ArrowStream: ...
+    def to_pandas(self, *, where: _Filter | None = None) -> Any: ...
+    def to_polars(self, *, where: _Filter | None = None) -> Any: ...
+    def export(
+        self,
+        path: str | PathLike[str],
+        *,
+        where: _Filter | None = None,
+        progress: bool | Callable[[int], object] | None = None,
+    ) -> int: ...
+    def import_(
+        self,
+        path: str | PathLike[str],
+        *,
+        id: str = "id",
+        vector: str = "vector",
+        text: str = "text",
+        metadata: str = "metadata",
+        non_finite: Literal["raise", "skip"] = "raise",
+        progress: bool | Callable[[int], object] | None = None,
+    ) -> int: ...
     def get(self, ids: Sequence[_Id] | npt.NDArray[Any]) -> list[Record | None]: ...
     def delete(
         self,
@@ -430,6 +465,12 @@ class Collection:
     def __len__(self) -> int: ...
     def __iter__(self) -> Iterator[Record]: ...
     def __contains__(self, id: _Id, /) -> bool: ...
+
+@final
+class ArrowStream:
+    def __arrow_c_stream__(self, requested_schema: object | None = None) -> object: ...
+    def __arrow_c_schema__(self) -> object: ...
+    def __len__(self) -> int: ...
 
 @final
 class Record:

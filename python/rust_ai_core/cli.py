@@ -5,12 +5,12 @@ import sys
 import time
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import click
 
 import rust_ai_core as rac
-from rust_ai_core import report
+from rust_ai_core import frames, progress, report
 from rust_ai_core.errors import ArgumentError, NotFoundError, RacError
 
 DEFAULT_COLLECTION = "documents"
@@ -271,6 +271,120 @@ def verify(database: Path, as_json: bool) -> int | None:
 
 
 @commands.command()
+@database_argument
+@click.argument("file", metavar="FILE", type=click.Path(path_type=Path, dir_okay=False))
+@click.option("--collection", "name", metavar="NAME", help="Which one, where there are several.")
+@click.option(
+    "--where",
+    metavar="JSON",
+    callback=_json_object,
+    help='Only records whose metadata match, such as {"format": "markdown"}.',
+)
+@json_option
+def export(
+    database: Path, file: Path, name: str | None, where: dict[str, Any] | None, as_json: bool
+) -> None:
+    """Write the records of a collection to FILE, as Parquet.
+
+    FILE gets ids, vectors, texts, metadata as JSON, and places; `rac import` takes it back exactly.
+    Needs the package pyarrow.
+    """
+    with _open(database) as opened:
+        collection = opened.collection(name or _only_collection(opened))
+        _note(opened.recovered)
+        start = time.perf_counter()
+        records = collection.export(file, where=where, progress=True)
+        seconds = time.perf_counter() - start
+        if as_json:
+            figures = {"collection": collection.name, "file": str(file), "records": records}
+            _print({**figures, "bytes": file.stat().st_size, "seconds": round(seconds, 3)})
+        else:
+            _print(report.exported(collection.name, file, records, seconds))
+
+
+@commands.command("import")
+@database_argument
+@click.argument("file", metavar="FILE", type=click.Path(path_type=Path, dir_okay=False))
+@click.option(
+    "--collection",
+    "name",
+    metavar="NAME",
+    default=DEFAULT_COLLECTION,
+    show_default=True,
+    help="The collection, created on first use.",
+)
+@click.option(
+    "--metric",
+    type=click.Choice(["cosine", "dot", "l2"]),
+    help="Metric of a new collection.  [default: the exported one's, else cosine]",
+)
+@click.option("--id", "id_column", default="id", show_default=True, help="The column of ids.")
+@click.option(
+    "--vector", "vector_column", default="vector", show_default=True, help="The one of vectors."
+)
+@click.option("--text", "text_column", default="text", show_default=True, help="The one of texts.")
+@click.option(
+    "--metadata",
+    "metadata_column",
+    default="metadata",
+    show_default=True,
+    help="The one of metadata; columns beside these four become keys of the metadata.",
+)
+@json_option
+def import_(
+    database: Path,
+    file: Path,
+    name: str,
+    metric: Literal["cosine", "dot", "l2"] | None,
+    id_column: str,
+    vector_column: str,
+    text_column: str,
+    metadata_column: str,
+    as_json: bool,
+) -> int | None:
+    """Write the rows of FILE, which is Parquet, into a collection.
+
+    A new collection is made like the one that `rac export` wrote FILE from, or for vectors as long
+    as FILE's. Records whose ids exist are replaced. Needs the package pyarrow.
+    """
+    settings = frames.parquet_settings(file, vector_column)
+    start = time.perf_counter()
+    try:
+        with rac.open(database) as opened:
+            _note(opened.recovered)
+            if name in opened.collections():
+                collection = opened.collection(name, metric=metric)
+            else:
+                model = settings.get("model")
+                collection = opened.collection(
+                    name,
+                    dimension=None if model else settings["dimension"],
+                    model=model,
+                    metric=metric or settings.get("metric"),
+                    dtype=settings.get("dtype"),
+                )
+            with progress.rows_bar(settings["rows"]) as update:
+                records = collection.import_(
+                    file,
+                    id=id_column,
+                    vector=vector_column,
+                    text=text_column,
+                    metadata=metadata_column,
+                    progress=update,
+                )
+    except KeyboardInterrupt:
+        _note([f"rac: interrupted; {database} is valid and has the rows written so far"])
+        return INTERRUPTED
+    seconds = time.perf_counter() - start
+    if as_json:
+        figures = {"collection": name, "file": str(file), "records": records}
+        _print({**figures, "seconds": round(seconds, 3)})
+    else:
+        _print(report.imported(name, file, records, seconds))
+    return None
+
+
+@commands.command()
 @click.argument("model")
 @click.option(
     "--out",
@@ -311,7 +425,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
     except click.Abort:
         _note(["rac: interrupted"])
         sys.exit(INTERRUPTED)
-    except (RacError, OSError) as error:
+    # An ImportError: a package that a command needs and that is not installed.
+    except (RacError, OSError, ImportError) as error:
         _note([f"rac: error: {error}"])
         sys.exit(1)
 

@@ -72,3 +72,15 @@ def steps_bar() -> Iterator[Callable[[int, int], None]]:
             bar.update(task, completed=done, total=total)
 
         yield update
+
+
+@contextmanager
+def rows_bar(total: int | None = None) -> Iterator[Callable[[int], None]]:
+    """Give a callable for the rows done."""
+    with _bar(TextColumn("rows")) as bar:
+        task = bar.add_task("rows", total=total)
+
+        def update(done: int) -> None:
+            bar.update(task, completed=done)
+
+        yield update

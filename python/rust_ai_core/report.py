@@ -104,6 +104,20 @@ def facet(counts: Sequence[tuple[Any, int]]) -> str:
     return "\n".join(f"{count:>{width}}  {value}" for count, value in shown)
 
 
+def exported(collection: str, file: Path, records: int, seconds: float) -> str:
+    """Say what an export wrote."""
+    return (
+        f"Exported {_count(records, 'record')} from {collection} to {file} in {_seconds(seconds)}"
+    )
+
+
+def imported(collection: str, file: Path, records: int, seconds: float) -> str:
+    """Say what an import wrote."""
+    return (
+        f"Imported {_count(records, 'record')} from {file} into {collection} in {_seconds(seconds)}"
+    )
+
+
 def searched(found: int, records: int, seconds: float) -> str:
     """Say how long a search took over how much."""
     return f"{_count(found, 'hit')} among {_count(records, 'record')} in {_seconds(seconds)}"

@@ -246,6 +246,15 @@ impl Collection {
         Ok(self.state()?.documents().get(source).cloned())
     }
 
+    /// Where a scan begins of the records that match, as they are now.
+    ///
+    /// # Errors
+    /// `Corrupt` where a segment is damaged.
+    pub fn cursor(&self, filter: Option<&Filter>) -> Result<Cursor> {
+        let scan = Arc::new(Scan::new(self.snapshot()?, filter)?);
+        Ok(Cursor { scan, next: Address::default() })
+    }
+
     /// Up to `limit` records, from the first or from where an earlier page ended; with a filter,
     /// only those that match. All pages of a scan show the collection as it was at the first one,
     /// whose filter counts for all of them.
@@ -263,10 +272,7 @@ impl Collection {
         }
         let Cursor { scan, next } = match after {
             Some(cursor) => cursor,
-            None => Cursor {
-                scan: Arc::new(Scan::new(self.snapshot()?, filter)?),
-                next: Address::default(),
-            },
+            None => self.cursor(filter)?,
         };
         let mut addresses = scan.addresses(next);
         let page: Vec<Address> = addresses.by_ref().take(limit).collect();
@@ -351,6 +357,46 @@ impl Collection {
 
     pub(crate) fn snapshot(&self) -> Result<Snapshot> {
         Ok(self.state()?.snapshot())
+    }
+}
+
+/// The kinds of id that records have.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct IdKinds {
+    /// Some are numbers.
+    pub int: bool,
+    /// Some are texts.
+    pub str: bool,
+}
+
+impl Cursor {
+    /// How many records the whole scan has.
+    pub fn len(&self) -> u64 {
+        self.scan.rows.iter().map(RoaringBitmap::len).sum()
+    }
+
+    /// Whether the whole scan has no records.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// Which kinds of id the records of the whole scan have. Reads ids until it has met both kinds.
+    ///
+    /// # Errors
+    /// `Corrupt` where a segment is damaged.
+    pub fn id_kinds(&self) -> Result<IdKinds> {
+        let mut kinds = IdKinds::default();
+        for address in self.scan.addresses(Address::default()) {
+            match self.scan.snapshot.id(address)? {
+                Some(Id::Int(_)) => kinds.int = true,
+                Some(Id::Str(_)) => kinds.str = true,
+                None => {}
+            }
+            if kinds.int && kinds.str {
+                break;
+            }
+        }
+        Ok(kinds)
     }
 }
 

@@ -82,7 +82,7 @@ mod verify;
 mod view;
 mod writer;
 
-pub use collection::{Collection, Cursor, Page};
+pub use collection::{Collection, Cursor, IdKinds, Page};
 pub use database::{Database, DatabaseStats, Durability, Options, Recovery};
 pub use database_snapshot::DatabaseSnapshot;
 pub use error::{Error, Result};

@@ -9,7 +9,7 @@ use pyo3::prelude::*;
 use pyo3::types::{PyDict, PyString};
 
 use crate::arrays::Matrix;
-use crate::columns::{are_texts, drop_non_finite, metadata_column, text_column};
+use crate::columns::{NonFinite, are_texts, drop_non_finite, metadata_column, text_column};
 use crate::convert;
 use crate::encoder::Encoder;
 use crate::errors::{Kind, OrRaise};
@@ -110,6 +110,12 @@ impl Collection {
             Some(found) => found.or_raise(),
             None => threads::run(py, || search(&prepared))?.or_raise(),
         }
+    }
+
+    /// The vectors of texts that are stored.
+    pub(crate) fn embed_documents(&self, py: Python<'_>, texts: Vec<String>) -> PyResult<Vec<f32>> {
+        let encoder = self.encoder(py)?;
+        encoder.encode(py, texts, encoder.prompts().of_documents(), &Reporter::Silent)
     }
 
     /// The vectors that queries stand for.
@@ -234,11 +240,8 @@ impl Collection {
                         })
                     })
                     .collect::<PyResult<_>>()?;
-                let encoder = self.encoder(py)?;
                 let rows = present.len();
-                let prompt = encoder.prompts().of_documents();
-                let values = encoder.encode(py, present, prompt, &Reporter::Silent)?;
-                Matrix { values, rows, columns: dimension }
+                Matrix { values: self.embed_documents(py, present)?, rows, columns: dimension }
             }
         };
         if vectors.rows != ids.len() {
@@ -249,13 +252,8 @@ impl Collection {
             )));
         }
         let mut batch = Batch { ids, vectors: vectors.values, texts, metadata, places: Vec::new() };
-        match non_finite {
-            "raise" => {}
-            "skip" => drop_non_finite(&mut batch, dimension),
-            other => {
-                return Err(Kind::Argument
-                    .error(format!("non_finite is \"raise\" or \"skip\", not {other:?}")));
-            }
+        if NonFinite::parse(non_finite)? == NonFinite::Skip {
+            drop_non_finite(&mut batch, dimension);
         }
         Ok(py.detach(|| self.inner.upsert(batch)).or_raise()?.upserted)
     }

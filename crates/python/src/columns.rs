@@ -7,6 +7,7 @@ use pyo3::types::{PyList, PyMapping, PyString, PyTuple};
 use serde_json::Value;
 
 use crate::convert;
+use crate::errors::Kind;
 
 /// Whether an argument is a text or a sequence that starts with one.
 pub(crate) fn are_texts(object: &Bound<'_, PyAny>) -> PyResult<bool> {
@@ -75,6 +76,26 @@ pub(crate) fn text_column(
     items.enumerate().map(one).collect::<PyResult<_>>().map(Some)
 }
 
+/// What becomes of rows whose vectors hold NaN or an infinity.
+#[derive(Clone, Copy, PartialEq)]
+pub(crate) enum NonFinite {
+    Raise,
+    Skip,
+}
+
+impl NonFinite {
+    pub(crate) fn parse(name: &str) -> PyResult<NonFinite> {
+        match name {
+            "raise" => Ok(NonFinite::Raise),
+            "skip" => Ok(NonFinite::Skip),
+            other => {
+                Err(Kind::Argument
+                    .error(format!("non_finite is \"raise\" or \"skip\", not {other:?}")))
+            }
+        }
+    }
+}
+
 /// Drops the rows of a batch whose vectors hold NaN or an infinity.
 pub(crate) fn drop_non_finite(batch: &mut Batch, dimension: usize) {
     let finite: Vec<bool> = batch
@@ -97,4 +118,5 @@ pub(crate) fn drop_non_finite(batch: &mut Batch, dimension: usize) {
     keep(&mut batch.ids, &finite);
     keep(&mut batch.texts, &finite);
     keep(&mut batch.metadata, &finite);
+    keep(&mut batch.places, &finite);
 }

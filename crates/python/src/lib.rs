@@ -5,6 +5,7 @@
 //! (`threads`); Python objects are read before and made after, never from a worker thread.
 
 mod arrays;
+mod arrow;
 mod bits;
 mod chunking;
 mod collection;
@@ -30,6 +31,7 @@ mod rows;
 mod shared_encoder;
 mod similarity;
 mod snapshot;
+mod tables;
 mod threads;
 mod token_batch;
 mod tokenizer;
@@ -79,6 +81,7 @@ fn _core(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add_class::<database::VerifyReport>()?;
     module.add_class::<snapshot::Snapshot>()?;
     module.add_class::<collection::Collection>()?;
+    module.add_class::<arrow::ArrowStream>()?;
     module.add_class::<index::Index>()?;
     module.add_class::<record::Record>()?;
     module.add_class::<record::Hit>()?;

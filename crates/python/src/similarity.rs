@@ -45,9 +45,9 @@ fn squared_l2_of(py: Python<'_>, a: &Bound<'_, PyAny>, b: &Bound<'_, PyAny>) -> 
 /// The L2 magnitude of a vector, computed in 64-bit floats.
 ///
 /// `vector` is a list, a tuple, an `array.array`, a NumPy array of any float or integer type, or
-/// anything with the buffer protocol, `__array__`, `__array_interface__`, DLPack or Arrow. Contiguous
-/// arrays of float64, float32, float16, bfloat16 and int8 are read where they lie, everything else
-/// is copied. An empty vector has magnitude 0; NaN and infinity follow IEEE 754. Raises TypeError
+/// anything with the buffer protocol, `__array__` (pyarrow and polars have it), `__array_interface__`
+/// or DLPack. Contiguous arrays of float64, float32, float16, bfloat16 and int8 are read where they
+/// lie, everything else is copied. An empty vector has magnitude 0; NaN and infinity follow IEEE 754. Raises TypeError
 /// for anything but real numbers, ValueError for more than one dimension.
 ///
 /// >>> import rust_ai_core as rac
