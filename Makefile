@@ -19,7 +19,7 @@ ifeq ($(wildcard $(EXTENSION)),)
 $(shell rm -f $(VENV)/extension.stamp)
 endif
 
-.PHONY: help demo test lint format bench bench-ann develop clean test-rust test-python
+.PHONY: help demo test lint format bench bench-ann bench-storage develop clean test-rust test-python
 
 help:  ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -54,6 +54,9 @@ bench: develop $(VENV)/bench.stamp  ## measure against peers, see benchmarks/REA
 bench-ann: develop $(VENV)/bench.stamp $(VENV)/bench-ann.stamp  ## measure vector search against its peers
 	$(BIN)/python -m benchmarks ann
 
+bench-storage: develop $(VENV)/bench.stamp $(VENV)/bench-storage.stamp  ## measure writing and opening against peers
+	$(BIN)/python -m benchmarks storage
+
 develop: $(VENV)/extension.stamp  ## build the extension (release) and install into .venv
 
 clean:  ## remove .venv, the built extension and Cargo's target directory
@@ -77,6 +80,10 @@ $(VENV)/bench.stamp: $(VENV)/tools.stamp
 
 $(VENV)/bench-ann.stamp: $(VENV)/tools.stamp
 	$(BIN)/python -m pip install --quiet --group bench-ann
+	touch $@
+
+$(VENV)/bench-storage.stamp: $(VENV)/tools.stamp
+	$(BIN)/python -m pip install --quiet --group bench-storage
 	touch $@
 
 $(VENV)/extension.stamp: $(VENV)/tools.stamp $(RUST_SOURCES) README.md LICENSE

@@ -42,6 +42,8 @@ def main() -> int:
         definition = definitions[subject]
         if arguments.rounds:
             definition |= {"rounds": arguments.rounds}
+        if arguments.rows and "rows" in definition:
+            definition |= {"rows": arguments.rows}
         if arguments.contenders and "contenders" in definition:
             definition |= {"contenders": arguments.contenders.split(",")}
         outcomes[subject] = run(subject, definition, threads, quick=arguments.quick)
@@ -62,6 +64,9 @@ def _arguments(subjects: list[str]) -> argparse.Namespace:
     )
     parser.add_argument(
         "--rounds", type=_at_least_one, help="rounds instead of the definition's: a faster run"
+    )
+    parser.add_argument(
+        "--rows", type=_at_least_one, help="rows instead of the definition's, where it has a number"
     )
     parser.add_argument(
         "--contenders", metavar="A,B", help="only these, in subjects that have a choice of them"

@@ -71,3 +71,22 @@ def test_an_unknown_contender_is_an_error_that_lists_the_known_ones(tmp_path: Pa
     run = run_benchmarks(tmp_path, "ann.building", "--quick", "--contenders", "nobody")
     assert run.returncode != 0
     assert "no contender nobody; there are rust_ai_core" in run.stderr
+
+
+@pytest.mark.parametrize(
+    "subject", ["inserting", "searching_while_writing", "filtering", "opening"]
+)
+def test_storage_subjects_run(tmp_path: Path, subject: str) -> None:
+    ours = "rust_ai_core,rust_ai_core-tables"
+    run = run_benchmarks(tmp_path, f"storage.{subject}", "--quick", "--contenders", ours)
+    assert run.returncode == 0, run.stderr
+    goals = re.findall(r"^\| storage\.\S+ \| (.*) \| (\w+) \|$", run.stdout, re.MULTILINE)
+    assert goals
+    # Recall has nothing to do with how fast or busy the machine is.
+    assert {met for goal, met in goals if "recall@10" in goal} <= {"yes"}
+
+
+def test_an_unknown_store_is_an_error(tmp_path: Path) -> None:
+    run = run_benchmarks(tmp_path, "storage.inserting", "--quick", "--contenders", "nobody")
+    assert run.returncode != 0
+    assert "no contender nobody; there are rust_ai_core" in run.stderr

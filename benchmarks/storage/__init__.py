@@ -1,0 +1,1 @@
+"""Writing, opening and filtering beside other databases; definitions.toml names the subjects."""

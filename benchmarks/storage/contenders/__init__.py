@@ -1,0 +1,1 @@
+"""The databases that are measured, each behind the same few calls."""

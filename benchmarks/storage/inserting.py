@@ -1,0 +1,109 @@
+"""Durable writes: batches a second, and one record against one flush of the disk."""
+
+import os
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from statistics import median, quantiles
+from tempfile import TemporaryDirectory
+from typing import Any
+
+from benchmarks.data import gaussian_vectors
+from benchmarks.machine import filesystem
+from benchmarks.measure import Ratio
+from benchmarks.results import Goal, Outcome, Table
+from benchmarks.storage.field import Contender, contenders, created, in_turns
+
+
+@dataclass(frozen=True)
+class Written:
+    """Seconds of each batch, of each single record, and of a plain file's flush beside it."""
+
+    batches: list[float]
+    singles: list[float]
+    flushes: list[float]
+
+
+def run(definition: Mapping[str, Any]) -> Outcome:
+    """Every contender writes into an empty database of its own, round by round."""
+    chosen, notes = contenders(definition["contenders"])
+    seen = in_turns(chosen, definition["rounds"], notes, write, dict(definition))
+    durable = {one.name: one.durable for one in chosen}
+    rates = {
+        name: [definition["batch"] * len(one.batches) / sum(one.batches) for one in many]
+        for name, many in seen.items()
+    }
+    bulk: list[tuple[str | float, ...]] = []
+    single: list[tuple[str | float, ...]] = []
+    goals = []
+    ours = [one.name for one in chosen if one.ours]
+    peers = [name for name in seen if name not in ours]
+    for name, many in seen.items():
+        batches = [seconds for one in many for seconds in one.batches]
+        cells = median(rates[name]), median(batches) * 1e3, _p99(batches) * 1e3
+        bulk.append((name, *cells, durable[name]))
+        singles = [seconds for one in many for seconds in one.singles]
+        against = Ratio.of(
+            [median(one.singles) for one in many], [median(one.flushes) for one in many]
+        )
+        single.append((name, median(singles) * 1e3, _p99(singles) * 1e3, str(against)))
+        if name in ours:
+            what = f"{name}: a record / a plain fdatasync"
+            goals.append(
+                Goal(what, definition["goal_single"], against.median, str(against), at_most=True)
+            )
+    if peers:
+        best = max(peers, key=lambda name: median(rates[name]))
+        for name in ours:
+            over = Ratio.of(rates[name], rates[best])
+            what = f"{name}: records/s over {best}, the fastest peer"
+            goals.append(Goal(what, definition["goal_faster"], over.median, str(over)))
+    with TemporaryDirectory() as folder:
+        notes.append(f"The files were on {filesystem(Path(folder))}; TMPDIR moves them.")
+    tables = [
+        Table(
+            f"Batches of {definition['batch']:,} records of {definition['dimension']} dimensions, "
+            "metadata of two fields",
+            ("contender", "records/s", "ms a batch (median)", "ms (p99)", "waits for"),
+            bulk,
+        ),
+        Table(
+            "Single records, each beside a write and fdatasync of a plain file",
+            ("contender", "ms a record (median)", "ms (p99)", "times the plain file's time"),
+            single,
+        ),
+    ]
+    rounds = {"batches": {name: [sum(one.batches) for one in many] for name, many in seen.items()}}
+    return Outcome(tables, goals, notes, rounds)
+
+
+def write(contender: Contender, definition: Mapping[str, Any]) -> Written:
+    """Measure one contender in this process."""
+    batch, count = definition["batch"], definition["batches"]
+    rows = gaussian_vectors((count + 1) * batch, 1, definition["dimension"]).rows
+    with created(contender, definition["dimension"]) as store:
+        # The first one makes files and starts threads.
+        store.insert(0, rows[:batch])
+        batches = []
+        for first in range(batch, len(rows), batch):
+            start = time.perf_counter()
+            store.insert(first, rows[first : first + batch])
+            batches.append(time.perf_counter() - start)
+        singles, flushes = [], []
+        plain = os.open(store.folder / "plain", os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
+        for number in range(definition["singles"]):
+            one = rows[number % len(rows)][None]
+            start = time.perf_counter()
+            store.insert(len(rows) + number, one)
+            between = time.perf_counter()
+            os.write(plain, one.tobytes())
+            os.fdatasync(plain)
+            singles.append(between - start)
+            flushes.append(time.perf_counter() - between)
+        os.close(plain)
+    return Written(batches, singles, flushes)
+
+
+def _p99(seconds: list[float]) -> float:
+    return quantiles(seconds, n=100, method="inclusive")[-1]
