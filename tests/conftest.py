@@ -78,6 +78,11 @@ def database(tmp_path: Path) -> Iterator[rac.Database]:
 
 
 @pytest.fixture
+def points(database: rac.Database) -> rac.Collection:
+    return database.collection("points", dimension=2, metric="l2")
+
+
+@pytest.fixture
 def run_rac(tmp_path: Path) -> RunRac:
     """Run `rac` as a user does, in an empty folder: a process of its own, output captured."""
 

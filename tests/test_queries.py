@@ -9,8 +9,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import rust_ai_core as rac
+from filter_oracle import FIELDS, FILTERS, MISSING, equal, look_up, matches
 from rust_ai_core.errors import ArgumentError, FilterError
-from test_database import FIELDS, FILTERS, MISSING, equal, look_up, matches
 
 # In order: moments where they are ones, else by code point; equal moments by their texts.
 TEXTS = [
