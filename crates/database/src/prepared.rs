@@ -71,6 +71,9 @@ impl<'a> PreparedSearch<'a> {
             let id = self.plan.snapshot().id(address).transpose()?;
             Some(id.map(|id| ScoredId { id, score: visible(score, self.metric) }))
         };
+        for best in &found {
+            self.plan.snapshot().expect(best.iter().map(|&(_, address)| address));
+        }
         found.into_iter().map(|best| best.into_iter().filter_map(scored).collect()).collect()
     }
 }

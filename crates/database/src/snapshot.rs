@@ -108,6 +108,13 @@ impl Snapshot {
         ranking.iter().filter_map(hit).collect()
     }
 
+    /// Hints that these records will be read soon, so that they come from memory side by side.
+    pub(crate) fn expect(&self, addresses: impl Iterator<Item = Address> + Clone) {
+        let rows = addresses.filter_map(|address| Some((self.segment(address)?, address.row())));
+        rows.clone().for_each(|(live, row)| live.segment.expect_offset(row));
+        rows.for_each(|(live, row)| live.segment.expect_record(row));
+    }
+
     /// The id of a live record.
     ///
     /// # Errors

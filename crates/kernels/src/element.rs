@@ -25,6 +25,13 @@ pub(crate) const SCALE_BYTES: usize = 4;
 // Stored rows are read where they lie, for instance in a mapped file.
 const _: () = assert!(cfg!(target_endian = "little"), "stored rows are little-endian");
 
+/// The bytes of floats.
+#[inline(always)]
+pub fn bytes_of(floats: &[f32]) -> &[u8] {
+    // SAFETY: a float is 4 bytes without padding.
+    unsafe { std::slice::from_raw_parts(floats.as_ptr().cast(), size_of_val(floats)) }
+}
+
 impl ElementType {
     /// Every type.
     pub const ALL: [ElementType; 4] =

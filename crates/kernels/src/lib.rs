@@ -26,6 +26,7 @@ mod rotation;
 mod row_codec;
 mod row_score;
 mod simd;
+mod sorted;
 mod stored_rows;
 mod top_k;
 
@@ -34,12 +35,12 @@ pub use aligned::{AlignedBuffer, Number};
 pub use attention::{AttentionWorkspace, Projections, RelativeBias};
 pub use backend::{BACKEND_VARIABLE, Backend};
 pub use distance::{Float, Narrow};
-pub use element::ElementType;
+pub use element::{ElementType, bytes_of};
 pub use layer_norm::LayerNorm;
 pub use matmul::{Input, Output, PackedMatrix, Precision, Rows, RowsMut, matmul};
 pub use narrow::{Bf16, F16};
 pub use neighbour_scan::{
-    NEIGHBOURS_PER_BLOCK, NeighbourBlock, ResidualSums, ScanTables, block_code_bytes, bytes_of,
+    NEIGHBOURS_PER_BLOCK, NeighbourBlock, ResidualSums, ScanTables, block_code_bytes,
 };
 pub use quantized::{MAXIMUM_DIMENSION, QuantizedQuery, RowFactors, code_stride, quantize_row};
 pub use quantized_rows::{QuantizedRows, QuantizedView};

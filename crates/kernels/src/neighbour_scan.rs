@@ -217,12 +217,6 @@ impl Backend {
     }
 }
 
-/// The bytes of floats.
-pub fn bytes_of(floats: &[f32]) -> &[u8] {
-    // SAFETY: a float is 4 bytes without padding.
-    unsafe { std::slice::from_raw_parts(floats.as_ptr().cast(), size_of_val(floats)) }
-}
-
 struct Estimate<'a> {
     tables: &'a ScanTables,
     block: &'a NeighbourBlock<'a>,

@@ -5,7 +5,7 @@ use std::marker::PhantomData;
 use crate::backend::Backend;
 use crate::byte_rows::{ScoreByteRow, ScoreByteRows};
 use crate::dispatch::Kernel;
-use crate::element::{BFloat16, Code, Element, ElementType, Float16, Float32, load_part};
+use crate::element::{BFloat16, Code, Element, ElementType, Float16, Float32, bytes_of, load_part};
 use crate::row_codec::scale_behind;
 use crate::simd::Simd;
 use crate::stored_rows::{Selection, StoredRows};
@@ -158,12 +158,6 @@ impl RowScorer<'_> {
         };
         assert!(row_bytes == expected, "rows of the query's dimension");
     }
-}
-
-#[inline(always)]
-fn bytes_of(query: &[f32]) -> &[u8] {
-    // SAFETY: every float is four bytes without padding.
-    unsafe { std::slice::from_raw_parts(query.as_ptr().cast(), size_of_val(query)) }
 }
 
 /// A query of whole elements against one row: apart from [`Job`], because setting up a job takes as

@@ -3,49 +3,22 @@
 //! Small seeds are expanded over all lengths around the vector widths and over all alignments.
 
 mod backends;
+mod oracle;
 
 use backends::backends;
 use kernels::{
     Activation, Backend, Bf16, F16, Float, LayerNorm, Narrow, QuantizedQuery, TopK, code_stride,
 };
+use oracle::{assert_close, exact_dot, exact_squared_l2, values, wide};
 
 /// Covers several rounds of the widest unrolled loop (4 x 16 lanes) and every remainder.
 const LONGEST: usize = 200;
 /// Start offsets in elements: every alignment within a 64-byte line of `f32`.
 const OFFSETS: std::ops::Range<usize> = 0..16;
 
-/// Reproducible values in -1..1, of no special pattern.
-fn values(count: usize, seed: u64) -> Vec<f32> {
-    let mut state = seed.wrapping_mul(0x9e37_79b9_7f4a_7c15) | 1;
-    let mut next = || {
-        state ^= state << 13;
-        state ^= state >> 7;
-        state ^= state << 17;
-        (state >> 40) as f32 / (1u64 << 23) as f32 - 1.0
-    };
-    (0..count).map(|_| next()).collect()
-}
-
-fn wide(x: &[f32]) -> Vec<f64> {
-    x.iter().map(|&x| f64::from(x)).collect()
-}
-
-fn exact_dot(a: &[f64], b: &[f64]) -> f64 {
-    a.iter().zip(b).map(|(a, b)| a * b).sum()
-}
-
-fn exact_squared_l2(a: &[f64], b: &[f64]) -> f64 {
-    a.iter().zip(b).map(|(a, b)| (a - b) * (a - b)).sum()
-}
-
 fn exact_cosine(a: &[f64], b: &[f64]) -> f64 {
     let norms = (exact_dot(a, a) * exact_dot(b, b)).sqrt();
     if norms == 0.0 { 0.0 } else { exact_dot(a, b) / norms }
-}
-
-#[track_caller]
-fn assert_close(found: f64, expected: f64, tolerance: f64, what: &dyn Fn() -> String) {
-    assert!((found - expected).abs() <= tolerance, "{}: {found} is not {expected}", what());
 }
 
 #[test]
@@ -63,10 +36,10 @@ fn distances_agree_at_every_length_and_alignment() {
                     (exact_dot(&a64, &b64), exact_squared_l2(&a64, &b64), exact_cosine(&a64, &b64));
                 let norm = exact_dot(&a64, &a64).sqrt();
 
-                assert_close(backend.dot(a, b).into(), dot, 1e-5, &what);
-                assert_close(backend.squared_l2(a, b).into(), l2, 1e-4, &what);
-                assert_close(backend.cosine(a, b).into(), cosine, 1e-5, &what);
-                assert_close(backend.norm(a).into(), norm, 1e-5, &what);
+                assert_close(backend.dot(a, b), dot, 1e-5, &what);
+                assert_close(backend.squared_l2(a, b), l2, 1e-4, &what);
+                assert_close(backend.cosine(a, b), cosine, 1e-5, &what);
+                assert_close(backend.norm(a), norm, 1e-5, &what);
 
                 assert_close(backend.dot(&a64, &b64), dot, 1e-12, &what);
                 assert_close(backend.squared_l2(&a64, &b64), l2, 1e-12, &what);
@@ -223,7 +196,7 @@ fn one_to_many_is_one_to_one_many_times() {
                 backend.cosine_many(&query, &rows, &mut out);
                 for (row, &found) in rows.chunks(dimension).zip(&out) {
                     let expected = exact_cosine(&wide(&query), &wide(row));
-                    assert_close(found.into(), expected, 1e-5, &|| format!("{backend:?}"));
+                    assert_close(found, expected, 1e-5, &|| format!("{backend:?}"));
                 }
             }
         }
@@ -291,7 +264,7 @@ fn estimates_stay_within_their_bound() {
                 for (row, (factors, &estimate)) in rows.iter().zip(factors.iter().zip(&estimates)) {
                     let exact = exact_dot(&wide(&query_values), &wide(row));
                     let bound = f64::from(query.dot_ceiling(0.0, factors));
-                    assert_close(estimate.into(), exact, bound, &|| {
+                    assert_close(estimate, exact, bound, &|| {
                         format!("{backend:?} {dimension} {magnitude}")
                     });
                     let distance = exact_squared_l2(&wide(&query_values), &wide(row));
@@ -318,7 +291,7 @@ fn estimates_of_extreme_codes_do_not_overflow() {
         let factors = [backend.quantize_row(&ones, &mut codes)];
         let mut out = [0.0];
         backend.estimate_dots(&QuantizedQuery::new(&ones), &codes, &factors, &mut out);
-        assert_close(out[0].into(), dimension as f64, 0.1, &|| format!("{backend:?}"));
+        assert_close(out[0], dimension as f64, 0.1, &|| format!("{backend:?}"));
     }
 }
 
@@ -356,7 +329,7 @@ fn activations_agree_with_their_definitions() {
             for (&input, &found) in inputs.iter().zip(&x) {
                 let expected = definition(input.into());
                 let tolerance = 4e-7 * expected.abs().max(1.0) * f64::from(input).abs().max(1.0);
-                assert_close(found.into(), expected, tolerance, &|| {
+                assert_close(found, expected, tolerance, &|| {
                     format!("{backend:?} {activation:?}({input})")
                 });
             }
@@ -387,15 +360,32 @@ fn layer_norm_agrees_at_every_length() {
                     let normal = (x[column] - mean) / (variance + 1e-5).sqrt();
                     let expected = normal * f64::from(gain[column]) + f64::from(bias[column]);
                     let at = row * length + column;
-                    assert_close(found[at].into(), expected, 1e-4, &|| {
-                        format!("{backend:?} {length}")
-                    });
+                    assert_close(found[at], expected, 1e-4, &|| format!("{backend:?} {length}"));
                     assert_eq!(narrow[at].to_bits(), Bf16::from_f32(found[at]).to_bits());
                 }
             }
             let mut alone = x.clone();
             backend.layer_norm_rows(&mut alone, norm, None);
             assert_eq!(alone, found, "{backend:?} {length}");
+        }
+    }
+}
+
+#[test]
+fn places_among_sorted_keys_are_counted_with_ties_and_infinities() {
+    for backend in backends() {
+        for length in 0..=LONGEST {
+            let mut keys = values(length, length as u64);
+            // Half of them are equal to another one.
+            for at in (1..length).step_by(2) {
+                keys[at] = keys[at - 1];
+            }
+            keys.sort_by(|a, b| b.total_cmp(a));
+            let others = [f32::NEG_INFINITY, -0.5, 0.0, f32::INFINITY];
+            for key in keys.iter().copied().chain(others) {
+                let expected = keys.partition_point(|&other| other >= key);
+                assert_eq!(backend.count_not_less(&keys, key), expected, "{backend:?} {length}");
+            }
         }
     }
 }

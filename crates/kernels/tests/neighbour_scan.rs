@@ -1,38 +1,11 @@
 //! Rotations and one-bit codes of neighbours on every backend, against plain `f64` arithmetic.
 
 mod backends;
+mod oracle;
 
 use backends::backends;
 use kernels::{Backend, NeighbourBlock, Rotation, ScanTables, block_code_bytes};
-
-/// Reproducible values in -1..1, of no special pattern.
-fn values(count: usize, seed: u64) -> Vec<f32> {
-    let mut state = seed.wrapping_mul(0x9e37_79b9_7f4a_7c15) | 1;
-    let mut next = || {
-        state ^= state << 13;
-        state ^= state >> 7;
-        state ^= state << 17;
-        (state >> 40) as f32 / (1u64 << 23) as f32 - 1.0
-    };
-    (0..count).map(|_| next()).collect()
-}
-
-fn wide(x: &[f32]) -> Vec<f64> {
-    x.iter().map(|&x| f64::from(x)).collect()
-}
-
-fn exact_dot(a: &[f64], b: &[f64]) -> f64 {
-    a.iter().zip(b).map(|(a, b)| a * b).sum()
-}
-
-fn exact_squared_l2(a: &[f64], b: &[f64]) -> f64 {
-    a.iter().zip(b).map(|(a, b)| (a - b) * (a - b)).sum()
-}
-
-#[track_caller]
-fn assert_close(found: f64, expected: f64, tolerance: f64, what: &dyn Fn() -> String) {
-    assert!((found - expected).abs() <= tolerance, "{}: {found} is not {expected}", what());
-}
+use oracle::{assert_close, exact_dot, exact_squared_l2, values, wide};
 
 #[test]
 fn rotations_keep_lengths_and_angles_and_are_the_same_everywhere() {
@@ -54,7 +27,7 @@ fn rotations_keep_lengths_and_angles_and_are_the_same_everywhere() {
             }
             let first = first.get_or_insert_with(|| x.clone());
             for (&here, &there) in x.iter().zip(first.iter()) {
-                assert_close(here.into(), there.into(), 1e-6 * size.sqrt(), &what);
+                assert_close(here, there.into(), 1e-6 * size.sqrt(), &what);
             }
         }
         // A single coordinate is spread over all of them.
@@ -89,13 +62,13 @@ fn neighbours_are_estimated_alike_on_every_backend_and_close_to_the_truth() {
                     neighbour.iter().zip(&node).map(|(x, c)| f64::from(x - c)).collect();
                 let what = || format!("{backend:?} {coordinates} {index}");
                 let squared = exact_dot(&residual, &residual);
-                assert_close(sums.squared_norm.into(), squared, 1e-5, &what);
+                assert_close(sums.squared_norm, squared, 1e-5, &what);
                 let absolute = residual.iter().map(|r| r.abs()).sum();
-                assert_close(sums.absolute.into(), absolute, 1e-3, &what);
+                assert_close(sums.absolute, absolute, 1e-3, &what);
                 let signs: Vec<f64> =
                     residual.iter().map(|&r| if r < 0.0 { -1.0 } else { 1.0 }).collect();
                 let along = exact_dot(&wide(&node), &signs);
-                assert_close(sums.node_and_signs.into(), along, 1e-3, &what);
+                assert_close(sums.node_and_signs, along, 1e-3, &what);
                 let ratio = squared / absolute;
                 let put = |to: &mut [u8; 64], x: f64| {
                     let integer = (x / f64::from(unit)).round() as i16;
@@ -157,7 +130,7 @@ fn a_scan_is_exact_at_its_greatest_sums() {
         let mut estimates = [0.0; 32];
         backend.estimate_neighbours(&tables, &block, 0.0, 0.0, &mut estimates);
         for estimate in estimates {
-            assert_close(estimate.into(), coordinates as f64, 0.1, &|| format!("{backend:?}"));
+            assert_close(estimate, coordinates as f64, 0.1, &|| format!("{backend:?}"));
         }
     }
 }

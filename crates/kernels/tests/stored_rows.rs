@@ -1,9 +1,11 @@
 //! Stored rows of every type on every backend: codec and scores, against plain `f64` arithmetic.
 
 mod backends;
+mod oracle;
 
 use backends::backends;
 use kernels::{Backend, ElementType, Measure, StoredRows};
+use oracle::{assert_close, exact_dot, exact_squared_l2, values, wide};
 
 /// Covers several rounds of the widest unrolled loop (4 x 16 lanes) and every remainder.
 const LONGEST: usize = 200;
@@ -11,18 +13,6 @@ const LONGEST: usize = 200;
 const OFFSETS: std::ops::Range<usize> = 0..16;
 
 const MEASURES: [Measure; 2] = [Measure::Dot, Measure::SquaredL2];
-
-/// Reproducible values in -1..1, of no special pattern.
-fn values(count: usize, seed: u64) -> Vec<f32> {
-    let mut state = seed.wrapping_mul(0x9e37_79b9_7f4a_7c15) | 1;
-    let mut next = || {
-        state ^= state << 13;
-        state ^= state >> 7;
-        state ^= state << 17;
-        (state >> 40) as f32 / (1u64 << 23) as f32 - 1.0
-    };
-    (0..count).map(|_| next()).collect()
-}
 
 fn encoded(backend: Backend, element: ElementType, row: &[f32]) -> Vec<u8> {
     let mut stored = vec![0xaa; element.row_bytes(row.len())];
@@ -37,14 +27,10 @@ fn decoded(backend: Backend, element: ElementType, stored: &[u8]) -> Vec<f32> {
 }
 
 fn exact(measure: Measure, a: &[f32], b: &[f32]) -> f64 {
-    a.iter()
-        .zip(b)
-        .map(|(&a, &b)| (f64::from(a), f64::from(b)))
-        .map(|(a, b)| match measure {
-            Measure::Dot => a * b,
-            Measure::SquaredL2 => (a - b) * (a - b),
-        })
-        .sum()
+    match measure {
+        Measure::Dot => exact_dot(&wide(a), &wide(b)),
+        Measure::SquaredL2 => exact_squared_l2(&wide(a), &wide(b)),
+    }
 }
 
 /// What a score may be off by: rounding of sums of terms of magnitudes up to 4.
@@ -53,12 +39,6 @@ fn tolerance(measure: Measure) -> f64 {
         Measure::Dot => 1e-5,
         Measure::SquaredL2 => 1e-4,
     }
-}
-
-#[track_caller]
-fn assert_close(found: f32, expected: f64, tolerance: f64, what: &dyn Fn() -> String) {
-    let difference = (f64::from(found) - expected).abs();
-    assert!(difference <= tolerance, "{}: {found} is not {expected}", what());
 }
 
 #[test]

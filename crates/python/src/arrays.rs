@@ -14,7 +14,6 @@ use crate::errors::Kind;
 /// `__array_interface__` or DLPack, or from nested sequences; without a copy where there is none
 /// needed.
 pub(crate) fn as_array<'py>(object: &Bound<'py, PyAny>) -> PyResult<Bound<'py, PyUntypedArray>> {
-    let py = object.py();
     if object.is_instance_of::<PyString>()
         || object.is_instance_of::<PyBytes>()
         || object.is_instance_of::<PyByteArray>()
@@ -24,26 +23,30 @@ pub(crate) fn as_array<'py>(object: &Bound<'py, PyAny>) -> PyResult<Bound<'py, P
             object.get_type().name()?
         )));
     }
-    let numpy = py.import("numpy")?;
+    let array = match object.cast::<PyUntypedArray>() {
+        Ok(array) => array.clone(),
+        Err(_) => made_array(object)?,
+    };
+    match array.dtype().kind() {
+        b'f' | b'i' | b'u' => Ok(array),
+        b'V' if is_bfloat16(&array)? => Ok(array),
+        // Kin of bfloat16, from packages that extend NumPy.
+        b'V' if array.getattr("dtype")?.getattr("names")?.is_none() => {
+            let single = array.call_method1("astype", ("float32",));
+            Ok(single.map_err(|_| not_numbers(object, &array))?.cast_into()?)
+        }
+        _ => Err(not_numbers(object, &array)),
+    }
+}
+
+/// An array of what is none yet.
+fn made_array<'py>(object: &Bound<'py, PyAny>) -> PyResult<Bound<'py, PyUntypedArray>> {
+    let numpy = object.py().import("numpy")?;
     let only_dlpack = object.hasattr("__dlpack__")?
         && !object.hasattr("__array__")?
         && !object.hasattr("__array_interface__")?;
-    let array = if only_dlpack {
-        numpy.call_method1("from_dlpack", (object,))?
-    } else {
-        numpy.call_method1("asarray", (object,))?
-    };
-    let kind: String = array.getattr("dtype")?.getattr("kind")?.extract()?;
-    let array = match kind.as_str() {
-        "f" | "i" | "u" => array,
-        "V" if is_bfloat16(&array)? => array,
-        // Kin of bfloat16, from packages that extend NumPy.
-        "V" if array.getattr("dtype")?.getattr("names")?.is_none() => {
-            array.call_method1("astype", ("float32",)).map_err(|_| not_numbers(object, &array))?
-        }
-        _ => return Err(not_numbers(object, &array)),
-    };
-    Ok(array.cast_into::<PyUntypedArray>()?)
+    let maker = if only_dlpack { "from_dlpack" } else { "asarray" };
+    Ok(numpy.call_method1(maker, (object,))?.cast_into()?)
 }
 
 fn is_bfloat16(array: &Bound<'_, PyAny>) -> PyResult<bool> {
@@ -101,7 +104,10 @@ impl Matrix {
                 )));
             }
         };
-        let array = array.call_method1("reshape", (rows, columns))?;
+        let array = match array.ndim() {
+            2 => array.into_any(),
+            _ => array.call_method1("reshape", (rows, columns))?,
+        };
         if let Ok(array) = array.cast::<PyArray2<f64>>() {
             // NumPy would warn of numbers beyond float32; they become infinite, which is reported.
             let values = array.readonly().as_array().iter().map(|&x| x as f32).collect();

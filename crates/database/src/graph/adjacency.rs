@@ -2,13 +2,12 @@
 
 use std::collections::HashMap;
 
-use kernels::Backend;
 use rayon::prelude::*;
 
 use super::error::GraphError;
 use super::neighbour_lists::{Candidate, NeighbourLists};
 use super::progress::Phase;
-use super::prune::diverse;
+use super::prune::Pruner;
 use super::space::Points;
 
 /// Rows that one task handles.
@@ -42,25 +41,27 @@ impl Adjacency {
         degree: usize,
         phase: &Phase<'_>,
     ) -> Result<Self, GraphError> {
-        let backend = Backend::active();
         let incoming = NeighbourLists::new(near.len(), 2 * degree);
         let chosen: Vec<Vec<Candidate>> = near
             .par_chunks(ROWS_PER_TASK)
             .enumerate()
-            .map(|(task, near)| {
-                let mut chosen = Vec::with_capacity(near.len());
-                for (index, near) in near.iter().enumerate() {
-                    let row = (task * ROWS_PER_TASK + index) as u32;
-                    let diverse = diverse(points, backend, near, degree);
-                    for candidate in &diverse {
-                        let back = Candidate { distance: candidate.distance, row };
-                        incoming.merge(candidate.row, &[back]);
+            .map_init(
+                || Pruner::new(points),
+                |pruner, (task, near)| {
+                    let mut chosen = Vec::with_capacity(near.len());
+                    for (index, near) in near.iter().enumerate() {
+                        let row = (task * ROWS_PER_TASK + index) as u32;
+                        let diverse = pruner.diverse(row, near, degree);
+                        for candidate in &diverse {
+                            let back = Candidate { distance: candidate.distance, row };
+                            incoming.merge(candidate.row, &[back]);
+                        }
+                        chosen.push(diverse);
                     }
-                    chosen.push(diverse);
-                }
-                phase.advance(near.len())?;
-                Ok(chosen)
-            })
+                    phase.advance(near.len())?;
+                    Ok(chosen)
+                },
+            )
             .collect::<Result<Vec<_>, GraphError>>()?
             .into_iter()
             .flatten()
@@ -72,31 +73,35 @@ impl Adjacency {
             .par_chunks_mut(degree * ROWS_PER_TASK)
             .zip(counts.par_chunks_mut(ROWS_PER_TASK))
             .enumerate()
-            .try_for_each(|(task, (places, counts))| {
-                let mut all = Vec::new();
-                for (index, (places, count)) in places.chunks_mut(degree).zip(counts).enumerate() {
-                    let row = task * ROWS_PER_TASK + index;
-                    all.clear();
-                    all.extend_from_slice(&chosen[row]);
-                    all.extend_from_slice(&incoming[row]);
-                    sort_and_deduplicate(&mut all);
-                    let places_of_near = degree - strongest[row].len().min(degree / 4);
-                    let mut rows = diverse(points, backend, &all, places_of_near);
-                    for other in strongest[row].iter().chain(&all).chain(&near[row]) {
-                        if rows.len() == degree {
-                            break;
+            .try_for_each_init(
+                || (Pruner::new(points), Vec::new()),
+                |(pruner, all), (task, (places, counts))| {
+                    for (index, (places, count)) in
+                        places.chunks_mut(degree).zip(counts).enumerate()
+                    {
+                        let row = task * ROWS_PER_TASK + index;
+                        all.clear();
+                        all.extend_from_slice(&chosen[row]);
+                        all.extend_from_slice(&incoming[row]);
+                        sort_and_deduplicate(all);
+                        let places_of_near = degree - strongest[row].len().min(degree / 4);
+                        let mut rows = pruner.diverse(row as u32, all, places_of_near);
+                        for other in strongest[row].iter().chain(all.iter()).chain(&near[row]) {
+                            if rows.len() == degree {
+                                break;
+                            }
+                            if !rows.iter().any(|taken| taken.row == other.row) {
+                                rows.push(*other);
+                            }
                         }
-                        if !rows.iter().any(|taken| taken.row == other.row) {
-                            rows.push(*other);
+                        for (place, taken) in places.iter_mut().zip(&rows) {
+                            *place = taken.row;
                         }
+                        *count = rows.len() as u16;
                     }
-                    for (place, taken) in places.iter_mut().zip(&rows) {
-                        *place = taken.row;
-                    }
-                    *count = rows.len() as u16;
-                }
-                phase.advance(ROWS_PER_TASK)
-            })?;
+                    phase.advance(ROWS_PER_TASK)
+                },
+            )?;
         let mut adjacency = Self { degree, neighbours, counts };
         adjacency.link_copies(points);
         Ok(adjacency)

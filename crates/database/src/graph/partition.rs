@@ -41,6 +41,9 @@ pub(crate) const STRONGEST: usize = 8;
 /// The most leaders of one partition.
 const MOST_LEADERS: usize = 1024;
 
+/// Distances whose least one is looked at first.
+const CHUNK: usize = 32;
+
 /// Rows that one task assigns.
 const ROWS_PER_TASK: usize = 512;
 
@@ -175,15 +178,28 @@ fn name_rows(best: &mut [Candidate], rows: &[u32]) {
 /// The positions of the `most` least distances, least first, without position `except`.
 fn nearest(best: &mut Vec<Candidate>, most: usize, distances: &[f32], except: Option<usize>) {
     best.clear();
-    for (position, &distance) in distances.iter().enumerate() {
-        if best.len() == most && distance >= best[most - 1].distance || Some(position) == except {
+    let mut limit = f32::INFINITY;
+    for (chunk, distances) in distances.chunks(CHUNK).enumerate() {
+        // Most chunks hold nothing that is near, which a minimum tells without a branch a number.
+        let least =
+            distances.iter().fold(f32::INFINITY, |least, &x| if x < least { x } else { least });
+        if least >= limit {
             continue;
         }
-        if best.len() == most {
-            best.pop();
+        for (index, &distance) in distances.iter().enumerate() {
+            let position = chunk * CHUNK + index;
+            if distance >= limit || Some(position) == except {
+                continue;
+            }
+            if best.len() == most {
+                best.pop();
+            }
+            let at = best.partition_point(|other| other.distance <= distance);
+            best.insert(at, Candidate { distance, row: position as u32 });
+            if best.len() == most {
+                limit = best[most - 1].distance;
+            }
         }
-        let at = best.partition_point(|other| other.distance <= distance);
-        best.insert(at, Candidate { distance, row: position as u32 });
     }
 }
 

@@ -193,6 +193,23 @@ impl Points {
         self.original(row) == row
     }
 
+    /// What is between two rows, without their lifts: its squared length, and that of the difference
+    /// of [`Points::distinct_lift`], are their distance.
+    pub(crate) fn relative(&self, from: u32, to: u32, out: &mut [f32]) {
+        let (from_scale, to_scale) = match self.kind {
+            Nearness::Distance => (1.0, 1.0),
+            Nearness::Angle => (self.inverse_length(from), self.inverse_length(to)),
+        };
+        for ((out, a), b) in out.iter_mut().zip(self.get(from)).zip(self.get(to)) {
+            *out = b * to_scale - a * from_scale;
+        }
+    }
+
+    /// The part of a row's lift that its distance to others depends on: nothing for angles.
+    pub(crate) fn distinct_lift(&self, row: u32) -> f32 {
+        if self.kind == Nearness::Distance { self.lift(row) } else { 0.0 }
+    }
+
     /// How far apart two rows are: a squared distance, of unit vectors for angles.
     #[inline]
     pub(crate) fn distance(&self, backend: Backend, a: u32, b: u32) -> f32 {

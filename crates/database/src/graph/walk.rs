@@ -37,17 +37,13 @@ const VISITED: u32 = MAX_GRAPH_ROWS;
 const ACCEPTED: u32 = MAX_GRAPH_ROWS << 1;
 const NUMBER: u32 = MAX_GRAPH_ROWS - 1;
 
-#[derive(Clone, Copy, Debug)]
-struct Entry {
-    key: f32,
-    /// The row and two flags.
-    node: u32,
-}
-
 /// Memory that walks share one after the other.
 #[derive(Debug, Default)]
 pub struct Scratch {
-    pool: Vec<Entry>,
+    /// Estimates of the rows in the pool, greatest first.
+    keys: Vec<f32>,
+    /// Those rows, each with two flags.
+    rows: Vec<u32>,
     /// Everything before it was visited.
     cursor: usize,
     accepted: usize,
@@ -66,7 +62,8 @@ impl Scratch {
         if self.seen.len() < words {
             self.seen.resize(words, 0);
         }
-        self.pool.clear();
+        self.keys.clear();
+        self.rows.clear();
         self.requested.clear();
         self.cursor = 0;
         self.accepted = 0;
@@ -88,40 +85,46 @@ impl Scratch {
     }
 
     #[inline]
-    fn threshold(&self, options: &WalkOptions) -> f32 {
-        if self.accepted >= options.effort {
-            self.pool.last().map_or(f32::NEG_INFINITY, |entry| entry.key)
+    fn threshold(&self, effort: usize) -> f32 {
+        if self.accepted >= effort {
+            self.keys.last().copied().unwrap_or(f32::NEG_INFINITY)
         } else {
             f32::NEG_INFINITY
         }
     }
 
     #[inline]
-    fn insert(&mut self, key: f32, node: u32, accepted: bool, options: &WalkOptions) {
-        let at = self.pool.partition_point(|entry| entry.key >= key);
+    fn insert(&mut self, backend: Backend, key: f32, node: u32, accepted: bool, effort: usize) {
+        let at = backend.count_not_less(&self.keys, key);
         let flag = if accepted { ACCEPTED } else { 0 };
-        self.pool.insert(at, Entry { key, node: node | flag });
+        self.keys.insert(at, key);
+        self.rows.insert(at, node | flag);
         self.cursor = self.cursor.min(at);
         self.accepted += usize::from(accepted);
-        while self.accepted > options.effort {
-            let last = self.pool.pop().expect("it holds more than the limit");
-            self.accepted -= usize::from(last.node & ACCEPTED != 0);
+        while self.accepted > effort {
+            self.keys.pop();
+            let last = self.rows.pop().expect("it holds more than the limit");
+            self.accepted -= usize::from(last & ACCEPTED != 0);
         }
-        self.cursor = self.cursor.min(self.pool.len());
+        self.cursor = self.cursor.min(self.rows.len());
     }
 
     #[inline]
     fn next(&mut self) -> Option<u32> {
-        while let Some(entry) = self.pool.get_mut(self.cursor) {
+        while let Some(row) = self.rows.get_mut(self.cursor) {
             self.cursor += 1;
-            if entry.node & VISITED == 0 {
-                entry.node |= VISITED;
-                return Some(entry.node & NUMBER);
+            if *row & VISITED == 0 {
+                *row |= VISITED;
+                return Some(*row & NUMBER);
             }
         }
         None
     }
 }
+
+/// Entry points that a walk may start from: more of them cost an insertion each and, once the
+/// first few were visited, are not among the best any more.
+const MOST_ENTRIES: usize = 16;
 
 /// Where a walk starts: blocks of entry points, and what their estimates stand on.
 #[derive(Clone, Copy, Debug)]
@@ -148,9 +151,9 @@ pub(crate) fn walk<N: Nodes>(
 ) -> bool {
     let count = nodes.count();
     scratch.begin(count);
-    let look = |scratch: &mut Scratch, block: Block<'_>, base: f32| {
+    let look = |scratch: &mut Scratch, block: Block<'_>, base: f32, effort: usize| {
         let mut estimates = [0.0f32; NEIGHBOURS_PER_BLOCK];
-        let threshold = scratch.threshold(options);
+        let threshold = scratch.threshold(effort);
         let mut above =
             backend.estimate_neighbours(tables, &block.neighbours, base, threshold, &mut estimates);
         while above != 0 {
@@ -158,13 +161,14 @@ pub(crate) fn walk<N: Nodes>(
             above &= above - 1;
             let node = block.id(index);
             // The threshold rises while a block is looked at; a number beyond the end is damage.
-            if node < count && estimates[index] > scratch.threshold(options) && scratch.mark(node) {
-                scratch.insert(estimates[index], node, accept(node), options);
+            if node < count && estimates[index] > scratch.threshold(effort) && scratch.mark(node) {
+                scratch.insert(backend, estimates[index], node, accept(node), effort);
             }
         }
     };
+    let entries = options.effort.min(MOST_ENTRIES);
     for block in start.blocks.chunks_exact(start.block_bytes) {
-        look(scratch, Block::new(block, start.scales), start.base);
+        look(scratch, Block::new(block, start.scales), start.base, entries);
     }
     loop {
         while scratch.requested.len() < options.ahead.max(1) {
@@ -173,12 +177,12 @@ pub(crate) fn walk<N: Nodes>(
             scratch.requested.push_back(node);
         }
         let Some(node) = scratch.requested.pop_front() else { return true };
-        if scratch.pool.len() > options.most {
+        if scratch.rows.len() > options.most {
             return false;
         }
         let key = visit(node);
         for block in nodes.blocks(node) {
-            look(scratch, block, key);
+            look(scratch, block, key, options.effort);
         }
     }
 }

@@ -9,6 +9,8 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
+use kernels::Backend;
+
 use super::header::checksum_matches;
 use crate::error::{Error, Result};
 use crate::format::SEGMENT_BLOCK_BYTES;
@@ -129,6 +131,13 @@ impl Blocks {
             .zip(usize::try_from(range.end).ok())
             .and_then(|(start, end)| self.mapping.bytes().get(start..end))
             .ok_or_else(|| self.corrupt(range.start, "something is said to be where no file is"))
+    }
+
+    /// Hints that these bytes, if they exist, will be read soon.
+    pub(super) fn expect(&self, offset: u64, length: u64) {
+        if let Ok(bytes) = self.read_unchecked(offset..offset.saturating_add(length)) {
+            Backend::active().prefetch(bytes);
+        }
     }
 
     pub(super) fn read_u64(&self, offset: u64) -> Result<u64> {

@@ -231,6 +231,20 @@ impl Segment {
         self.blocks.mapping().will_need(offset_of(rows.start)..offset_of(rows.end));
     }
 
+    /// Hints that a row's record will be read soon: first where it is, then itself. Rows that do not
+    /// exist are passed over.
+    pub(crate) fn expect_offset(&self, row: u32) {
+        self.blocks.expect(self.record_offsets.start + u64::from(row) * 8, 16);
+    }
+
+    /// As [`Segment::expect_offset`], which came before.
+    pub(crate) fn expect_record(&self, row: u32) {
+        // Whoever reads the row is told of the damage.
+        if let Ok(offset) = self.blocks.read_u64(self.record_offsets.start + u64::from(row) * 8) {
+            self.blocks.expect(self.records.start.saturating_add(offset), EXPECTED_BYTES);
+        }
+    }
+
     fn check_row(&self, row: u32) -> Result<()> {
         if row < self.header.rows {
             return Ok(());
@@ -292,6 +306,9 @@ impl Segment {
         name.map(Arc::from).map_err(|_| impossible(names + from))
     }
 }
+
+/// The first bytes of a record, with its id.
+const EXPECTED_BYTES: u64 = 64;
 
 /// A record as it stands in the file.
 struct Encoded<'a> {
