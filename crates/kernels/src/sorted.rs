@@ -1,4 +1,4 @@
-//! Where a number belongs among sorted ones, and runs of numbers that are too great to matter.
+//! Where a number belongs among sorted ones.
 
 use crate::backend::Backend;
 use crate::dispatch::Kernel;

@@ -18,7 +18,7 @@ use super::partition::{Near, PartitionOptions, STRONGEST, compare_parts, partiti
 use super::progress::Progress;
 use super::refine::refine;
 use super::space::Space;
-use super::write::write;
+use super::write::{Built, write};
 use crate::schema::Metric;
 
 /// Seed of every choice: a graph is as good as its rows allow, not as luck has
@@ -66,7 +66,7 @@ impl BuildOptions {
     /// Bytes of memory that building takes for each row, besides the rows themselves.
     pub fn memory_bytes_a_row(&self) -> u64 {
         let walks = if self.effort > 0 { 5 * self.dimension + 300 } else { 0 };
-        (4 * self.dimension + 1328 + walks) as u64
+        (4 * self.dimension + 1336 + walks) as u64
     }
 
     fn layout(&self, count: u32, entries: usize) -> Layout {
@@ -122,11 +122,13 @@ pub fn build(
     let mut progress = Progress::new(progress);
     let steps = u64::from(count);
     let phase = progress.phase(20, steps);
-    let (space, points) = Space::measure(rows, options.dimension, options.metric, &phase)?;
+    let (space, mut points) = Space::measure(rows, options.dimension, options.metric, &phase)?;
 
     let partitions = PartitionOptions::default();
     let phase = progress.phase(50, steps);
-    let parts = partition(&points, &partitions, SEED, &phase)?;
+    let (mut parts, order) = partition(&points, &partitions, SEED, &phase)?;
+    points.reorder(&order);
+    parts.iter_mut().flatten().for_each(|row| *row = order.place(*row));
     let found = Near {
         nearest: NeighbourLists::new(points.len(), partitions.keep),
         strongest: NeighbourLists::new(points.len(), STRONGEST),
@@ -158,5 +160,6 @@ pub fn build(
     let entries = choose_entries(&points, &adjacency, SEED);
     let layout = options.layout(count, entries.len());
     let phase = progress.phase(50, steps);
-    write(rows, &points, &space, &layout, &entries, &adjacency, &phase, out)
+    let built = Built { points: &points, order: &order, adjacency: &adjacency };
+    write(rows, &built, &space, &layout, &entries, &phase, out)
 }

@@ -27,13 +27,14 @@ impl EdgeEncoder {
 
     /// Writes the blocks of a node, given by its point and lift, into `blocks`. Where there are
     /// fewer neighbours than places, `filler` takes the others, with a similarity that is too low
-    /// to be looked at.
+    /// to be looked at. `name` gives the number by which a record speaks of a point.
     pub(crate) fn encode(
         &mut self,
         points: &Points,
         (node, lift): (&[f32], f32),
         neighbours: &[u32],
         filler: u32,
+        name: impl Fn(u32) -> u32,
         blocks: &mut [u8],
     ) -> Scales {
         let block_bytes = BLOCK_FIXED_BYTES + block_code_bytes(self.coded);
@@ -75,7 +76,7 @@ impl EdgeEncoder {
                 ),
                 None => (filler, i16::MIN, 0),
             };
-            block[4 * at..][..4].copy_from_slice(&id.to_le_bytes());
+            block[4 * at..][..4].copy_from_slice(&name(id).to_le_bytes());
             block[4 * NEIGHBOURS_PER_BLOCK + 2 * at..][..2].copy_from_slice(&offset.to_le_bytes());
             block[6 * NEIGHBOURS_PER_BLOCK + 2 * at..][..2].copy_from_slice(&slope.to_le_bytes());
         }

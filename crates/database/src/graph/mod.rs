@@ -45,6 +45,7 @@ mod header;
 pub mod layout;
 mod neighbour_lists;
 mod open;
+mod order;
 mod partition;
 mod progress;
 mod prune;

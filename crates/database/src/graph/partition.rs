@@ -12,6 +12,7 @@ use rayon::prelude::*;
 
 use super::error::GraphError;
 use super::neighbour_lists::{Candidate, NeighbourLists};
+use super::order::Order;
 use super::progress::Phase;
 use super::random::Random;
 use super::space::{Nearness, Points};
@@ -47,21 +48,28 @@ const CHUNK: usize = 32;
 /// Rows that one task assigns.
 const ROWS_PER_TASK: usize = 512;
 
-/// All parts: each row is in about `replicas` of them.
+/// All parts, each row in about `replicas` of them, and an order in which near rows are side by
+/// side.
 pub(crate) fn partition(
     points: &Points,
     options: &PartitionOptions,
     seed: u64,
     phase: &Phase<'_>,
-) -> Result<Vec<Vec<u32>>, GraphError> {
-    let rows = (0..points.len() as u32).filter(|&row| points.is_original(row)).collect();
-    split(points, rows, options.replicas, options.leaf, seed, phase)
+) -> Result<(Vec<Vec<u32>>, Order), GraphError> {
+    let rows: Vec<u32> = (0..points.len() as u32).filter(|&row| points.is_original(row)).collect();
+    if rows.len() <= options.leaf {
+        let order = Order::beginning_with(rows.iter().copied(), points.len());
+        return Ok((vec![rows], order));
+    }
+    let division = divide(points, &rows, options.replicas, options.leaf, seed, phase)?;
+    let homes = division.assigned.iter().copied().step_by(division.replicas);
+    let order = Order::by_leaders(points, &rows, homes, &division.leaders);
+    Ok((division.split(points, rows, options.leaf, seed, phase)?, order))
 }
 
 fn split(
     points: &Points,
     rows: Vec<u32>,
-    replicas: usize,
     leaf: usize,
     seed: u64,
     phase: &Phase<'_>,
@@ -69,35 +77,68 @@ fn split(
     if rows.len() <= leaf {
         return Ok(vec![rows]);
     }
-    let mut random = Random::new(seed);
+    divide(points, &rows, 1, leaf, seed, phase)?.split(points, rows, leaf, seed, phase)
+}
+
+/// Rows by leaders.
+struct Division {
+    leaders: Vec<u32>,
+    /// The numbers of each row's nearest leaders, `replicas` a row, nearest first.
+    assigned: Vec<u32>,
+    replicas: usize,
+}
+
+fn divide(
+    points: &Points,
+    rows: &[u32],
+    replicas: usize,
+    leaf: usize,
+    seed: u64,
+    phase: &Phase<'_>,
+) -> Result<Division, GraphError> {
     // Parts half full on average, so that few of them must be split again.
     let wanted = (2 * rows.len() * replicas).div_ceil(leaf);
     let leaders_count = wanted.clamp(2, MOST_LEADERS.min(rows.len()));
-    let leaders = random.sample(&rows, leaders_count);
-    let assigned = assign(points, &rows, &leaders, replicas.min(leaders_count), phase)?;
-    let mut parts: Vec<Vec<u32>> = vec![Vec::new(); leaders_count];
-    for (row, leaders) in rows.iter().zip(assigned.chunks(replicas.min(leaders_count))) {
-        for &leader in leaders {
-            parts[leader as usize].push(*row);
-        }
-    }
-    let total = rows.len();
-    drop(rows);
-    let parts = parts
-        .into_par_iter()
-        .enumerate()
-        .map(|(index, mut part)| {
-            let seed = seed ^ (index as u64 + 1).wrapping_mul(0x9e37_79b9_7f4a_7c15);
-            if part.len() > leaf && part.len() * 10 > total * 9 {
-                // Rows that distance does not tell apart, such as copies: any cut will do.
-                Random::new(seed).shuffle(&mut part);
-                Ok(part.chunks(leaf).map(<[u32]>::to_vec).collect())
-            } else {
-                split(points, part, 1, leaf, seed, phase)
+    let leaders = Random::new(seed).sample(rows, leaders_count);
+    let replicas = replicas.min(leaders_count);
+    let assigned = assign(points, rows, &leaders, replicas, phase)?;
+    Ok(Division { leaders, assigned, replicas })
+}
+
+impl Division {
+    /// The parts, of at most `leaf` rows each.
+    fn split(
+        self,
+        points: &Points,
+        rows: Vec<u32>,
+        leaf: usize,
+        seed: u64,
+        phase: &Phase<'_>,
+    ) -> Result<Vec<Vec<u32>>, GraphError> {
+        let mut parts: Vec<Vec<u32>> = vec![Vec::new(); self.leaders.len()];
+        for (row, leaders) in rows.iter().zip(self.assigned.chunks(self.replicas)) {
+            for &leader in leaders {
+                parts[leader as usize].push(*row);
             }
-        })
-        .collect::<Result<Vec<_>, GraphError>>()?;
-    Ok(parts.into_iter().flatten().collect())
+        }
+        let total = rows.len();
+        drop((self, rows));
+        let parts = parts
+            .into_par_iter()
+            .enumerate()
+            .map(|(index, mut part)| {
+                let seed = seed ^ (index as u64 + 1).wrapping_mul(0x9e37_79b9_7f4a_7c15);
+                if part.len() > leaf && part.len() * 10 > total * 9 {
+                    // Rows that distance does not tell apart, such as copies: any cut will do.
+                    Random::new(seed).shuffle(&mut part);
+                    Ok(part.chunks(leaf).map(<[u32]>::to_vec).collect())
+                } else {
+                    split(points, part, leaf, seed, phase)
+                }
+            })
+            .collect::<Result<Vec<_>, GraphError>>()?;
+        Ok(parts.into_iter().flatten().collect())
+    }
 }
 
 /// The numbers of the nearest `replicas` leaders of each row.

@@ -41,6 +41,7 @@ pub(crate) fn refine(
         (&centre, 0.0),
         &entries,
         entries.first().copied().unwrap_or(0),
+        |row| row,
         &mut entry_blocks,
     );
     let options = WalkOptions { effort, most: usize::MAX, ahead: 2 };
@@ -129,6 +130,7 @@ impl<'a> Encoded<'a> {
                         (points.get(row), points.lift(row)),
                         adjacency.of(row),
                         row,
+                        |row| row,
                         &mut record[RECORD_FIXED_BYTES..],
                     );
                     put_scales(record, scales);

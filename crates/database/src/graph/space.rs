@@ -15,6 +15,7 @@ use rayon::prelude::*;
 
 use super::Rows;
 use super::error::GraphError;
+use super::order::Order;
 use super::progress::Phase;
 use crate::schema::Metric;
 
@@ -168,6 +169,38 @@ pub(crate) struct Points {
 impl Points {
     pub(crate) fn len(&self) -> usize {
         self.lifts.len()
+    }
+
+    /// Moves every row to its place in `order`; from then on rows are known by their places. Each
+    /// vector is moved once, along the cycles of the permutation, without memory for another copy.
+    pub(crate) fn reorder(&mut self, order: &Order) {
+        let count = self.len() as u32;
+        let width = self.width;
+        let mut first = vec![0.0f32; width];
+        let mut moved = vec![false; self.len()];
+        for start in 0..count {
+            if moved[start as usize] {
+                continue;
+            }
+            first.copy_from_slice(self.get(start));
+            let mut at = start;
+            loop {
+                moved[at as usize] = true;
+                let from = order.row(at);
+                let to = at as usize * width;
+                if from == start {
+                    self.values[to..to + width].copy_from_slice(&first);
+                    break;
+                }
+                self.values.copy_within(from as usize * width..(from as usize + 1) * width, to);
+                at = from;
+            }
+        }
+        let from = |place| order.row(place) as usize;
+        self.lifts = (0..count).map(|place| self.lifts[from(place)]).collect();
+        self.inverse_lengths = (0..count).map(|place| self.inverse_lengths[from(place)]).collect();
+        let original = |place| order.place(self.originals[from(place)]);
+        self.originals = (0..count).map(original).collect();
     }
 
     pub(crate) fn get(&self, row: u32) -> &[f32] {

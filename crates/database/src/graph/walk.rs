@@ -122,10 +122,6 @@ impl Scratch {
     }
 }
 
-/// Entry points that a walk may start from: more of them cost an insertion each and, once the
-/// first few were visited, are not among the best any more.
-const MOST_ENTRIES: usize = 16;
-
 /// Where a walk starts: blocks of entry points, and what their estimates stand on.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Start<'a> {
@@ -151,9 +147,9 @@ pub(crate) fn walk<N: Nodes>(
 ) -> bool {
     let count = nodes.count();
     scratch.begin(count);
-    let look = |scratch: &mut Scratch, block: Block<'_>, base: f32, effort: usize| {
+    let look = |scratch: &mut Scratch, block: Block<'_>, base: f32| {
         let mut estimates = [0.0f32; NEIGHBOURS_PER_BLOCK];
-        let threshold = scratch.threshold(effort);
+        let threshold = scratch.threshold(options.effort);
         let mut above =
             backend.estimate_neighbours(tables, &block.neighbours, base, threshold, &mut estimates);
         while above != 0 {
@@ -161,14 +157,16 @@ pub(crate) fn walk<N: Nodes>(
             above &= above - 1;
             let node = block.id(index);
             // The threshold rises while a block is looked at; a number beyond the end is damage.
-            if node < count && estimates[index] > scratch.threshold(effort) && scratch.mark(node) {
-                scratch.insert(backend, estimates[index], node, accept(node), effort);
+            if node < count
+                && estimates[index] > scratch.threshold(options.effort)
+                && scratch.mark(node)
+            {
+                scratch.insert(backend, estimates[index], node, accept(node), options.effort);
             }
         }
     };
-    let entries = options.effort.min(MOST_ENTRIES);
     for block in start.blocks.chunks_exact(start.block_bytes) {
-        look(scratch, Block::new(block, start.scales), start.base, entries);
+        look(scratch, Block::new(block, start.scales), start.base);
     }
     loop {
         while scratch.requested.len() < options.ahead.max(1) {
@@ -182,7 +180,7 @@ pub(crate) fn walk<N: Nodes>(
         }
         let key = visit(node);
         for block in nodes.blocks(node) {
-            look(scratch, block, key, options.effort);
+            look(scratch, block, key);
         }
     }
 }

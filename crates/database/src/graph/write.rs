@@ -13,6 +13,7 @@ use super::header::Header;
 use super::layout::{
     Layout, PAGE_BYTES, RECORD_CHECKSUM_OFFSET, RECORD_FIXED_BYTES, f32_at, u32_at,
 };
+use super::order::Order;
 use super::progress::Phase;
 use super::space::{Points, Space};
 use crate::score::inverse_norm;
@@ -21,19 +22,25 @@ use crate::score::inverse_norm;
 const ROWS_PER_TASK: usize = 64;
 const TASKS: usize = 32;
 
+/// A graph in memory, whose nodes are known by their places.
+pub(crate) struct Built<'a> {
+    pub(crate) points: &'a Points,
+    pub(crate) order: &'a Order,
+    pub(crate) adjacency: &'a Adjacency,
+}
+
 /// Writes everything: header, entry section, records.
-#[allow(clippy::too_many_arguments)]
 pub(crate) fn write(
     rows: &dyn Rows,
-    points: &Points,
+    built: &Built<'_>,
     space: &Space,
     layout: &Layout,
     entries: &[u32],
-    adjacency: &Adjacency,
     phase: &Phase<'_>,
     out: &mut dyn Write,
 ) -> Result<(), GraphError> {
-    let section = entry_section(points, space, layout, entries);
+    let Built { points, order, adjacency } = *built;
+    let section = entry_section(built, space, layout, entries);
     out.write_all(&Header::of(space, layout, crc32fast::hash(&section)).to_page())?;
     out.write_all(&section)?;
     let backend = Backend::active();
@@ -50,11 +57,13 @@ pub(crate) fn write(
                     let row = (first + task * ROWS_PER_TASK + index) as u32;
                     record.fill(0);
                     let (edges, own) = record.split_at_mut(layout.vector_offset());
+                    let place = order.place(row);
                     let scales = encoder.encode(
                         points,
-                        (points.get(row), points.lift(row)),
-                        adjacency.of(row),
-                        row,
+                        (points.get(place), points.lift(place)),
+                        adjacency.of(place),
+                        place,
+                        |place| order.row(place),
                         &mut edges[RECORD_FIXED_BYTES..],
                     );
                     put_scales(edges, scales);
@@ -100,14 +109,22 @@ pub(crate) fn scales_of(record: &[u8]) -> Scales {
     Scales { offset: f32_at(record, 4), slope: f32_at(record, 8) }
 }
 
-fn entry_section(points: &Points, space: &Space, layout: &Layout, entries: &[u32]) -> Vec<u8> {
+fn entry_section(built: &Built<'_>, space: &Space, layout: &Layout, entries: &[u32]) -> Vec<u8> {
+    let points = built.points;
     let mut section = vec![0u8; layout.records_offset() - PAGE_BYTES];
     let (head, blocks) = section.split_at_mut(layout.entry_blocks_offset());
     let blocks = &mut blocks[..layout.entry_blocks * layout.block_bytes()];
     let centre = vec![0.0; points.width];
     let filler = entries.first().copied().unwrap_or(0);
-    let scales =
-        EdgeEncoder::new(layout.coded).encode(points, (&centre, 0.0), entries, filler, blocks);
+    let name = |place| built.order.row(place);
+    let scales = EdgeEncoder::new(layout.coded).encode(
+        points,
+        (&centre, 0.0),
+        entries,
+        filler,
+        name,
+        blocks,
+    );
     put_scales(head, scales);
     head[RECORD_FIXED_BYTES..].copy_from_slice(bytes_of(&space.centre));
     section
