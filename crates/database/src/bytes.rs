@@ -1,5 +1,7 @@
 //! Little-endian numbers and length-prefixed text, out of bytes that nobody vouches for.
 
+use std::borrow::Cow;
+
 use crate::error::{Error, Result};
 
 /// Reads from the front of a slice; every method returns `None` at the end of the bytes.
@@ -70,4 +72,20 @@ pub(crate) fn put_text(out: &mut Vec<u8>, text: &str) -> Result<()> {
     out.extend_from_slice(&length.to_le_bytes());
     out.extend_from_slice(text.as_bytes());
     Ok(())
+}
+
+/// Numbers as they lie in the file, or a copy where this machine has another byte order.
+pub(crate) fn floats_of(bytes: &[u8]) -> Cow<'_, [f32]> {
+    match bytemuck::try_cast_slice(bytes) {
+        Ok(numbers) if cfg!(target_endian = "little") => Cow::Borrowed(numbers),
+        _ => bytes.as_chunks::<4>().0.iter().map(|bytes| f32::from_le_bytes(*bytes)).collect(),
+    }
+}
+
+/// The reverse of [`floats_of`].
+pub(crate) fn bytes_of(numbers: &[f32]) -> Cow<'_, [u8]> {
+    match cfg!(target_endian = "little") {
+        true => Cow::Borrowed(bytemuck::cast_slice(numbers)),
+        false => numbers.iter().flat_map(|number| number.to_le_bytes()).collect(),
+    }
 }

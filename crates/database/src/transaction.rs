@@ -6,7 +6,7 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use crate::bytes::{Reader, put_text};
+use crate::bytes::{Reader, bytes_of, put_text};
 use crate::error::Result;
 use crate::format::{
     DOCUMENT_REMOVED, DOCUMENT_SET, FRAME_HEADER_BYTES, FRAME_TRANSACTION, TRANSACTION_COUNTS_BYTES,
@@ -48,9 +48,7 @@ pub(crate) fn encode(transaction: Transaction) -> Result<(PreparedFrame, Changes
     for count in [upserts.ids.len(), deletes.len(), documents.len(), sources.len()] {
         bytes.extend_from_slice(&(count as u32).to_le_bytes());
     }
-    for number in &upserts.vectors {
-        bytes.extend_from_slice(&number.to_le_bytes());
-    }
+    bytes.extend_from_slice(&bytes_of(&upserts.vectors));
     for source in &sources {
         put_text(&mut bytes, source)?;
     }

@@ -113,8 +113,10 @@ fn check_vectors(batch: &Batch, dimension: usize) -> Result<()> {
 }
 
 fn check_finite(vectors: &[f32], dimension: usize) -> Result<()> {
-    match vectors.iter().position(|number| !number.is_finite()) {
-        Some(position) => Err(Error::NonFinite { row: position / dimension }),
+    // Without a way out in its middle, a row's test is one of whole registers.
+    let is_finite = |row: &[f32]| row.iter().fold(true, |so_far, x| so_far & x.is_finite());
+    match vectors.chunks(dimension).position(|row| !is_finite(row)) {
+        Some(row) => Err(Error::NonFinite { row }),
         None => Ok(()),
     }
 }

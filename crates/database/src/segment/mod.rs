@@ -24,7 +24,6 @@ mod vectors;
 mod verify;
 mod write;
 
-use std::borrow::Cow;
 use std::fs::File;
 use std::ops::Range;
 use std::path::{Path, PathBuf};
@@ -317,22 +316,6 @@ struct Encoded<'a> {
     offset: u64,
     length: u64,
     text: Option<TextLocation>,
-}
-
-/// Numbers as they lie in the file, or a copy where this machine has another byte order.
-fn floats_of(bytes: &[u8]) -> Cow<'_, [f32]> {
-    match bytemuck::try_cast_slice(bytes) {
-        Ok(numbers) if cfg!(target_endian = "little") => Cow::Borrowed(numbers),
-        _ => bytes.as_chunks::<4>().0.iter().map(|bytes| f32::from_le_bytes(*bytes)).collect(),
-    }
-}
-
-/// The reverse of [`floats_of`].
-fn bytes_of(numbers: &[f32]) -> Cow<'_, [u8]> {
-    match cfg!(target_endian = "little") {
-        true => Cow::Borrowed(bytemuck::cast_slice(numbers)),
-        false => numbers.iter().flat_map(|number| number.to_le_bytes()).collect(),
-    }
 }
 
 /// Where the segment of a number is.

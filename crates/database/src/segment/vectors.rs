@@ -8,11 +8,12 @@ use std::time::Duration;
 
 use kernels::Backend;
 
+use super::Segment;
 use super::graph_writer::error_of;
 use super::header::Header;
 use super::region::{GraphBytes, SectionBytes};
 use super::residence::Residence;
-use super::{Segment, floats_of};
+use crate::bytes::floats_of;
 use crate::error::{Error, Result};
 use crate::format::{SECTION_GRAPH, SECTION_INVERSE_NORMS, SECTION_VECTORS};
 use crate::graph::Graph;

@@ -6,11 +6,12 @@ use std::path::Path;
 
 use kernels::Backend;
 
+use super::SegmentSource;
 use super::graph_writer::write_graph;
 use super::metadata_writer::MetadataWriter;
 use super::records_writer::RecordsWriter;
 use super::section_writer::SectionWriter;
-use super::{SegmentSource, bytes_of};
+use crate::bytes::bytes_of;
 use crate::error::{Error, Result};
 use crate::files::unfinished_path;
 use crate::format::{

@@ -13,7 +13,7 @@ use super::layout::{ColumnNames, Layout, SCHEMA_KEY};
 use super::vectors::fixed_length;
 use crate::columns::{NonFinite, drop_non_finite};
 use crate::convert::type_name;
-use crate::errors::{Kind, OrRaise};
+use crate::errors::{IntoPyErr, Kind};
 use crate::progress::Reporter;
 
 /// A transaction is written once it has so many bytes.
@@ -157,20 +157,17 @@ impl<'a> Load<'a> {
         }
         let dimension = self.collection.schema().dimension;
         let written = py.detach(|| {
-            match self.non_finite {
-                NonFinite::Skip => drop_non_finite(&mut batch, dimension),
-                NonFinite::Raise => {
-                    if let Some(at) = batch.vectors.iter().position(|number| !number.is_finite()) {
-                        let row = first_row + (at / dimension) as u64;
-                        return Err(Kind::NonFinite.error(format!(
-                            "column {:?}, row {row}: the vector holds NaN or infinity, or a number \
-                             beyond float32",
-                            self.names.vector
-                        )));
-                    }
-                }
+            if self.non_finite == NonFinite::Skip {
+                drop_non_finite(&mut batch, dimension);
             }
-            self.collection.upsert(batch).or_raise()
+            self.collection.upsert(batch).map_err(|error| match error {
+                database::Error::NonFinite { row } => Kind::NonFinite.error(format!(
+                    "column {:?}, row {}: the vector holds NaN or infinity, or a number beyond float32",
+                    self.names.vector,
+                    first_row + row as u64
+                )),
+                error => error.into_py_err(),
+            })
         })?;
         self.committed = self.taken;
         Ok(Some(written.upserted))
