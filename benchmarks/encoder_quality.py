@@ -1,7 +1,5 @@
 """What the encoder's narrow precisions cost: cosines to f32, and ranking on a judged collection."""
 
-import json
-from collections import defaultdict
 from collections.abc import Mapping
 from typing import Any
 
@@ -9,13 +7,13 @@ import numpy as np
 import numpy.typing as npt
 
 import rust_ai_core as rac
-from benchmarks.data import SHARED, short_texts
+from benchmarks import cranfield
+from benchmarks.data import short_texts
 from benchmarks.results import Goal, Outcome, Table
 
 FloatArray = npt.NDArray[np.float32]
 
 PRECISIONS = ("f32", "bf16", "int8")
-CRANFIELD = SHARED / "data" / "cranfield"
 
 
 def run(definition: Mapping[str, Any]) -> Outcome:
@@ -36,9 +34,10 @@ def run(definition: Mapping[str, Any]) -> Outcome:
         ]
     columns = ("precision", "mean cosine to f32", "of the worst thousandth", "least")
     tables = [Table(f"{len(texts):,} {origin}", columns, rows)]
-    if not CRANFIELD.is_dir():
+    judged = cranfield.load()
+    if judged is None:
         return Outcome(tables, goals, ["Ranking was left out: there is no ../shared."])
-    scores = {precision: _ndcg(precision) for precision in PRECISIONS}
+    scores = {precision: _ndcg(precision, judged) for precision in PRECISIONS}
     ranking: list[tuple[str | float, ...]] = [
         (precision, f"{score:.4f}", f"{score / scores['f32']:.4f}")
         for precision, score in scores.items()
@@ -66,34 +65,12 @@ def _cosines(a: FloatArray, b: FloatArray) -> npt.NDArray[np.float64]:
     return np.asarray((left * right).sum(axis=1) / lengths)
 
 
-def _ndcg(precision: str) -> float:
-    """The mean over Cranfield's queries of nDCG@10, gains as they were judged."""
-    documents = _records("corpus.jsonl")
-    queries = _records("queries.jsonl")
-    judged: dict[str, dict[str, float]] = defaultdict(dict)
-    lines = (CRANFIELD / "qrels.tsv").read_text(encoding="utf-8").splitlines()
-    for query, document, gain in (line.split("\t") for line in lines[1:]):
-        judged[query][document] = max(float(gain), 0.0)
-    names = [document["id"] for document in documents]
-    corpus = _encode(precision, [_text_of(document) for document in documents])
-    asked = _encode(precision, [query["text"] for query in queries])
-    discounts = 1 / np.log2(np.arange(2, 12))
-    found = []
-    for query, scores in zip(queries, asked @ corpus.T, strict=True):
-        gains = judged[query["id"]]
-        ideal = sorted(gains.values(), reverse=True)[:10]
-        if not any(ideal):
-            continue
-        best = np.argsort(-scores, kind="stable")[:10]
-        seen = np.array([gains.get(names[at], 0.0) for at in best])
-        found.append(seen @ discounts / (np.array(ideal) @ discounts[: len(ideal)]))
-    return float(np.mean(found))
-
-
-def _text_of(document: Mapping[str, str]) -> str:
-    return " ".join(part for part in (document.get("title"), document["text"]) if part)
-
-
-def _records(name: str) -> list[dict[str, str]]:
-    lines = (CRANFIELD / name).read_text(encoding="utf-8").splitlines()
-    return [json.loads(line) for line in lines]
+def _ndcg(precision: str, judged: cranfield.Cranfield) -> float:
+    names = list(judged.documents)
+    corpus = _encode(precision, list(judged.documents.values()))
+    asked = _encode(precision, list(judged.queries.values()))
+    rankings = {
+        query: [names[at] for at in np.argsort(-scores, kind="stable")[: cranfield.DEPTH]]
+        for query, scores in zip(judged.queries, asked @ corpus.T, strict=True)
+    }
+    return judged.ndcg(rankings)

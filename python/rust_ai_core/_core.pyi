@@ -405,6 +405,9 @@ class Collection:
         within: float | None = None,
         group_by: str | None = None,
         group_size: int | None = None,
+        mode: Literal["dense", "text", "hybrid"] = "dense",
+        language: str | None = None,
+        weights: tuple[float, float] | None = None,
     ) -> list[Hit]: ...
     def search_batch(
         self,
@@ -497,6 +500,8 @@ class Hit:
     def id(self) -> _Id: ...
     @property
     def score(self) -> float: ...
+    @property
+    def highlights(self) -> list[tuple[int, int]]: ...
     @property
     def text(self) -> str | None: ...
     @property

@@ -144,6 +144,14 @@ def ingest(
     "--group-by", metavar="KEY", help="Count groups of hits instead, such as $source: best first."
 )
 @click.option("--group-size", type=int, metavar="N", help="Hits of a group.  [default: 1]")
+@click.option(
+    "--mode",
+    type=click.Choice(["dense", "text", "hybrid"]),
+    default="dense",
+    show_default=True,
+    help="By meaning, by words, or by both.",
+)
+@click.option("--language", metavar="CODE", help="Whose words, for text and hybrid.  [default: en]")
 @json_option
 def search(
     database: Path,
@@ -154,14 +162,17 @@ def search(
     where: dict[str, Any] | None,
     group_by: str | None,
     group_size: int | None,
+    mode: Literal["dense", "text", "hybrid"],
+    language: str | None,
     as_json: bool,
 ) -> None:
-    """Find the passages that are closest in meaning to QUERY, best first."""
+    """Find the passages that are closest in meaning to QUERY, or have its words, best first."""
     with _open(database) as opened:
         collection = opened.collection(name or _only_collection(opened))
         _note(opened.recovered)
-        # Loads the model here, so that the time below is what a running program would see.
-        _ = collection.encoder
+        if mode != "text":
+            # Loads the model here, so that the time below is what a running program would see.
+            _ = collection.encoder
         start = time.perf_counter()
         hits = collection.search(
             query,
@@ -170,6 +181,8 @@ def search(
             where=where,
             group_by=group_by,
             group_size=group_size,
+            mode=mode,
+            language=language,
         )
         seconds = time.perf_counter() - start
         if as_json:

@@ -13,9 +13,11 @@ use crate::error::Result;
 use crate::filter::Filter;
 use crate::log::LogFile;
 use crate::record::Id;
+use crate::records::TextLocation;
 use crate::records::{Records, StoredRecord};
 use crate::schema::Schema;
 use crate::segment::SegmentRecord;
+use crate::text_search::HeadTexts;
 use crate::vectors::Vectors;
 
 /// A head at one moment. Costs three reference counts to take and is never changed afterwards:
@@ -26,6 +28,7 @@ pub(crate) struct HeadSnapshot {
     pub(crate) records: Records,
     /// Where the texts stand; stays readable after the file was deleted.
     log: Arc<LogFile>,
+    texts: Arc<HeadTexts>,
 }
 
 /// A head now.
@@ -49,6 +52,7 @@ impl Head {
                 vectors: Vectors::new(schema.dimension, schema.metric),
                 records: Records::default(),
                 log,
+                texts: Arc::default(),
             },
             slots: Arc::default(),
             free: BinaryHeap::new(),
@@ -104,6 +108,7 @@ impl Head {
             + (self.snapshot.records.slots() * size_of::<Option<StoredRecord>>()) as u64
             + (self.slots.capacity() * (size_of::<(Id, u32)>() + 1)) as u64
             + self.record_heap_bytes
+            + self.snapshot.texts.memory_bytes()
     }
 
     /// Adds or replaces a record; returns whether it is new here.
@@ -163,6 +168,19 @@ impl HeadSnapshot {
             metadata: record.metadata.clone(),
             place: record.place.clone(),
         }))
+    }
+
+    /// A text of the head's log.
+    ///
+    /// # Errors
+    /// As [`HeadSnapshot::record`].
+    pub(crate) fn text(&self, location: TextLocation) -> Result<String> {
+        self.log.read_text(location)
+    }
+
+    /// The indexes of the words of the texts.
+    pub(crate) fn texts(&self) -> &HeadTexts {
+        &self.texts
     }
 
     /// Whether the slot holds a record that matches.

@@ -74,6 +74,7 @@ mod sources;
 mod state;
 mod stats;
 mod store;
+mod text_search;
 mod transaction;
 mod upkeep;
 mod validate;
@@ -99,5 +100,6 @@ pub use record::{Batch, Document, Hit, Id, Place, Record, ScoredId, Transaction,
 pub use schema::{Metric, Model, Schema};
 pub use search::SearchOptions;
 pub use stats::CollectionStats;
+pub use text_search::{Fusion, Language, TextQuery};
 pub use upkeep::Progress;
 pub use verify::{CollectionReport, Problem, VerifyReport, verify};

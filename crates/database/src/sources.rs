@@ -1,9 +1,12 @@
 //! What segments are written from: a frozen head, or other segments.
 
+use std::collections::BTreeSet;
+
 use crate::error::Result;
 use crate::head::HeadSnapshot;
 use crate::segment::{SegmentRecord, SegmentSource};
 use crate::state::LiveSegment;
+use crate::text_search::Language;
 
 /// The live records of a head, in slot order.
 pub(crate) struct HeadSource {
@@ -15,6 +18,11 @@ impl HeadSource {
     pub(crate) fn new(head: HeadSnapshot) -> Self {
         let slots = head.records.iter_from(0).map(|(slot, _)| slot).collect();
         Self { head, slots }
+    }
+
+    /// The languages that its texts were searched in.
+    pub(crate) fn text_languages(&self) -> Vec<Language> {
+        self.head.texts().languages()
     }
 
     /// The slot that each row was written from.
@@ -64,6 +72,12 @@ impl MergeSource {
 
     pub(crate) fn segments(&self) -> &[LiveSegment] {
         &self.segments
+    }
+
+    /// The languages that their texts were searched in.
+    pub(crate) fn text_languages(&self) -> Vec<Language> {
+        let languages = self.segments.iter().flat_map(|live| live.segment.texts().languages());
+        languages.collect::<BTreeSet<_>>().into_iter().collect()
     }
 
     /// Which row of which segment each row is.

@@ -287,7 +287,8 @@ impl State {
         let sources: usize = self.sources.iter().map(|source| source.len() + 32).sum();
         let heads: u64 = self.heads.iter().map(Head::memory_bytes).sum();
         let dead: usize = self.segments.iter().map(|live| live.dead.serialized_size()).sum();
-        heads + (documents + sources + dead) as u64
+        let texts: u64 = self.segments.iter().map(|live| live.segment.texts().memory_bytes()).sum();
+        heads + texts + (documents + sources + dead) as u64
     }
 }
 

@@ -16,6 +16,7 @@ use crate::segment::{self, Segment, SegmentSource, segment_path};
 use crate::sources::{HeadSource, MergeSource};
 use crate::state::{LiveSegment, State};
 use crate::store::Store;
+use crate::text_search::Language;
 
 /// How far long work is: rows done and rows in all. It stops when told to.
 pub type Progress<'a> = &'a (dyn Fn(u64, u64) -> ControlFlow<()> + Sync);
@@ -112,6 +113,7 @@ impl Store {
             true => ControlFlow::Break(()),
             false => ControlFlow::Continue(()),
         })?;
+        prepare_texts(segment.as_deref(), &source.text_languages());
         let (generation, empty) = self.with_writer(|_| {
             self.change_state(|state| {
                 let head = &state.heads()[0];
@@ -227,6 +229,7 @@ impl Store {
         let wants_graph =
             source.rows() >= index.minimum_rows && u64::from(source.rows()) <= rules.most_rows;
         let segment = self.write_segment(&source, wants_graph.then_some(index), progress)?;
+        prepare_texts(segment.as_deref(), &source.text_languages());
         let numbers: Vec<u64> =
             source.segments().iter().map(|live| live.segment.number()).collect();
         self.with_writer(|_| {
@@ -239,6 +242,14 @@ impl Store {
         numbers.into_iter().for_each(|number| self.outdate_segment(number));
         self.publish()?;
         Ok(true)
+    }
+}
+
+/// Indexes the words of a new segment before searches meet it.
+fn prepare_texts(segment: Option<&Segment>, languages: &[Language]) {
+    if let Some(segment) = segment {
+        // What cannot be read is the news of the search that needs it.
+        let _ = segment.texts().prepare(segment, languages);
     }
 }
 

@@ -21,6 +21,7 @@ use crate::queries;
 use crate::record::{Hit, Record};
 use crate::record_iterator::RecordIterator;
 use crate::shared_encoder::SharedEncoder;
+use crate::text_search::{self, Mode};
 use crate::threads;
 
 /// Results that one batch search may give: the arrays for them have room for each, found or not.
@@ -119,7 +120,7 @@ impl Collection {
     }
 
     /// The vectors that queries stand for.
-    fn vectors(&self, object: &Bound<'_, PyAny>) -> PyResult<Matrix> {
+    pub(crate) fn vectors(&self, object: &Bound<'_, PyAny>) -> PyResult<Matrix> {
         let dimension = self.inner.schema().dimension;
         if !are_texts(object)? {
             return Matrix::of_dimension(object, dimension);
@@ -311,15 +312,27 @@ impl Collection {
     /// without the key are a group, too), groups rank as their best hits, and come one after the
     /// other. `limit` and `offset` then count groups, and `group_size` (1) is how many hits of each.
     ///
+    /// `mode="text"` goes by words instead of vectors: BM25 over the texts, words reduced to stems in
+    /// the `language` ("en"; an ISO 639-1 code such as "de", "es", "fr", "ru", or "none" for words
+    /// as they are). It needs no model. `mode="hybrid"` fuses both by reciprocal ranks,
+    /// `weights[0] / (60 + rank)` for vectors and `weights[1] / (60 + rank)` for words, over the first
+    /// `offset + limit` (at least 100) of each. `Hit.highlights` says where the words are. The index of
+    /// words is made in memory by the first such search and kept up from then on. Options that a mode
+    /// would not heed raise ArgumentError.
+    ///
     /// >>> import rust_ai_core as rac
     /// >>> with rac.open("notes.rac") as db:
     /// ...     notes = db.collection("notes", model="minilm")
     /// ...     _ = notes.upsert(["a", "b"], texts=["The cat sleeps.", "Stocks fell today."])
     /// ...     notes.search("finance", limit=1)[0].text
+    /// ...     hit = notes.search("sleeping", mode="text")[0]
+    /// ...     hit.id, hit.highlights
     /// 'Stocks fell today.'
+    /// ('a', [(8, 14)])
     #[pyo3(signature = (
         query, *, limit = 10, offset = 0, r#where = None, effort = None, exact = false,
-        within = None, group_by = None, group_size = None
+        within = None, group_by = None, group_size = None, mode = "dense", language = None,
+        weights = None
     ))]
     #[expect(clippy::too_many_arguments, reason = "keyword arguments of Python")]
     fn search(
@@ -333,19 +346,28 @@ impl Collection {
         within: Option<f32>,
         group_by: Option<&str>,
         #[pyo3(from_py_with = convert::optional_count)] group_size: Option<usize>,
+        mode: &str,
+        language: Option<&str>,
+        weights: Option<(f32, f32)>,
     ) -> PyResult<Vec<Hit>> {
         let py = query.py();
         let filter = filter(r#where)?;
+        let options = SearchOptions { limit, filter: filter.as_ref(), effort, exact, within };
+        let mode = Mode::parse(mode)?;
+        let settings = text_search::Settings { language, weights, group_by };
+        settings.check(mode, &options)?;
         let group_by = group_by.map(queries::key).transpose()?;
         if group_size.is_some() && group_by.is_none() {
             return Err(Kind::Argument.error("group_size needs group_by"));
+        }
+        if mode != Mode::Dense {
+            return text_search::search(self, query, mode, &settings, &options, offset);
         }
         let query = self.vectors(query)?;
         if query.rows != 1 {
             return Err(Kind::Argument
                 .error(format!("search takes one query, found {}; see search_batch", query.rows)));
         }
-        let options = SearchOptions { limit, filter: filter.as_ref(), effort, exact, within };
         if let Some(key) = &group_by {
             let group_by = GroupBy { key, size: group_size.unwrap_or(1) };
             let search = || self.inner.search_groups(&query.values, &options, &group_by, offset);

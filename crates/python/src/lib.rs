@@ -32,6 +32,7 @@ mod shared_encoder;
 mod similarity;
 mod snapshot;
 mod tables;
+mod text_search;
 mod threads;
 mod token_batch;
 mod tokenizer;

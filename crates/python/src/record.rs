@@ -1,5 +1,6 @@
 //! What comes out of a collection: records and hits.
 
+use std::ops::Range;
 use std::sync::Arc;
 
 use database::{Id, Place};
@@ -122,18 +123,33 @@ with_content!(Record {
 pub(crate) struct Hit {
     content: Content,
     score: f32,
+    highlights: Vec<Range<usize>>,
+}
+
+impl Hit {
+    pub(crate) fn with_highlights(hit: database::Hit, highlights: Vec<Range<usize>>) -> Hit {
+        Hit { highlights, ..Hit::from(hit) }
+    }
 }
 
 with_content!(Hit {
     /// How near it is: cosine or dot product (larger is nearer), or squared L2 distance (smaller is
-    /// nearer), as the collection's metric says.
+    /// nearer), as the collection's metric says. In a search by words the BM25 score, in a hybrid one
+    /// the sum of the weighted reciprocal ranks; larger is better in both.
     #[getter]
     fn score(&self) -> f32 {
         self.score
     }
 
+    /// Where the text has words of the query, after a search by words or a hybrid one:
+    /// `[(start, end), ...]` in characters of `text`, in order.
+    #[getter]
+    fn highlights(&self) -> Vec<(usize, usize)> {
+        self.highlights.iter().map(|place| (place.start, place.end)).collect()
+    }
+
     fn __repr__(&self) -> String {
-        let Hit { content, score } = self;
+        let Hit { content, score, .. } = self;
         format!("Hit({}, score={score:.4}{})", content.id_repr(), content.summary())
     }
 });
@@ -148,6 +164,6 @@ impl From<database::Record> for Record {
 impl From<database::Hit> for Hit {
     fn from(hit: database::Hit) -> Self {
         let database::Hit { id, score, text, metadata, place } = hit;
-        Hit { content: Content { id, text, metadata, place }, score }
+        Hit { content: Content { id, text, metadata, place }, score, highlights: Vec::new() }
     }
 }

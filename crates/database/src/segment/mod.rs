@@ -47,6 +47,7 @@ use crate::record::{Id, Place};
 use crate::record_encoding::{EncodedRecord, take_record};
 use crate::records::{StoredRecord, TextLocation};
 use crate::schema::Schema;
+use crate::text_search::SegmentTexts;
 
 /// What a segment is made from: rows, numbered from 0, each with a vector and a record. The same
 /// row always gives the same answer.
@@ -91,6 +92,7 @@ pub struct Segment {
     sources: Range<u64>,
     /// Opened when it is first asked for, so that what is wrong with it is nobody else's problem.
     metadata_index: OnceLock<MetadataIndex<SectionBytes>>,
+    texts: SegmentTexts,
 }
 
 impl Segment {
@@ -115,6 +117,7 @@ impl Segment {
             id_table: section(SECTION_ID_TABLE),
             sources: section(SECTION_SOURCES),
             metadata_index: OnceLock::new(),
+            texts: SegmentTexts::default(),
             header,
         })
     }
@@ -142,6 +145,11 @@ impl Segment {
     /// The length of the file.
     pub fn file_bytes(&self) -> u64 {
         self.blocks.mapping().bytes().len() as u64
+    }
+
+    /// The indexes of the words of the texts.
+    pub(crate) fn texts(&self) -> &SegmentTexts {
+        &self.texts
     }
 
     /// The row of an id.
