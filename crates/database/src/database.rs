@@ -1,7 +1,7 @@
 //! The handle to a database: one directory, one writer.
 
 use std::collections::BTreeMap;
-use std::fs::{self, File};
+use std::fs::File;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
@@ -10,6 +10,7 @@ use parking_lot::{MappedMutexGuard, Mutex, MutexGuard};
 
 use crate::collection::Collection;
 use crate::database_snapshot::DatabaseSnapshot;
+use crate::disk::Disk;
 use crate::error::{Error, Result};
 use crate::files::{sync_directory, write_atomically};
 use crate::flusher::Flusher;
@@ -52,6 +53,8 @@ pub struct Options {
     pub memory_limit: Option<u64>,
     /// Threads that merge segments and build graphs in the background; 0 for every core.
     pub threads: usize,
+    /// Where to write; tests put something between the database and its files.
+    pub disk: Disk,
 }
 
 impl Default for Options {
@@ -63,6 +66,7 @@ impl Default for Options {
             head_bytes: 32 << 20,
             memory_limit: None,
             threads: 0,
+            disk: Disk::default(),
         }
     }
 }
@@ -138,18 +142,19 @@ impl Database {
         let path = path.as_ref();
         // A later change of the working directory must not lead elsewhere.
         let path = &std::path::absolute(path).map_err(Error::io(path, "find"))?;
-        prepare_folder(path)?;
+        let disk = &options.disk;
+        prepare_folder(disk, path)?;
         let lock = take_lock(path)?;
         if written_version(path)? != Some(FORMAT_VERSION) {
             // An older release must not take the files that this one writes for its own.
-            write_atomically(&path.join(FORMAT_FILE), &format_file())?;
+            write_atomically(disk, &path.join(FORMAT_FILE), &format_file())?;
         }
         let folder = path.join(COLLECTIONS_FOLDER);
         if folder.exists() {
-            remove_leftovers(&folder)?;
+            remove_leftovers(disk, &folder)?;
         } else {
-            fs::create_dir(&folder).map_err(Error::io(&folder, "create"))?;
-            sync_directory(path)?;
+            disk.create_folder(&folder).map_err(Error::io(&folder, "create"))?;
+            sync_directory(disk, path)?;
         }
         let names = collection_names(&folder)?;
         let commitment = match options.durability {
@@ -316,7 +321,8 @@ impl Shared {
         }
         if !collections.contains_key(name) {
             let schema = schema.ok_or_else(|| Error::NotFound { name: name.to_owned() })?;
-            create_collection(&self.folder(), name, schema, index.unwrap_or_default())?;
+            let (folder, index) = (self.folder(), index.unwrap_or_default());
+            create_collection(&self.options.disk, &folder, name, schema, index)?;
             collections.insert(name.to_owned(), None);
         }
         let (store, torn) = Store::open(
@@ -348,19 +354,19 @@ impl Shared {
         let Some(store) = collections.get(name) else {
             return Err(Error::NotFound { name: name.to_owned() });
         };
-        let folder = self.folder();
+        let (folder, disk) = (self.folder(), &self.options.disk);
         let (live, dropped) = (folder.join(name), folder.join(format!("{DROPPED_PREFIX}{name}")));
         if dropped.exists() {
-            remove_folder(&dropped)?;
+            remove_folder(disk, &dropped)?;
         }
-        fs::rename(&live, &dropped).map_err(Error::io(&live, "rename"))?;
+        disk.rename(&live, &dropped).map_err(Error::io(&live, "rename"))?;
         if let Some(store) = store {
             store.abandon();
         }
         collections.remove(name);
         // The collection is gone from here on; what an error leaves is removed at the next opening.
-        sync_directory(&folder)?;
-        remove_folder(&dropped)
+        sync_directory(disk, &folder)?;
+        remove_folder(disk, &dropped)
     }
 
     fn close(&self) -> Result<()> {

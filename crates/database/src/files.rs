@@ -1,28 +1,20 @@
 //! The few file operations whose order and durability matter.
 
 use std::fs::{self, File};
-use std::io::{self, ErrorKind, Write};
+use std::io::{self, ErrorKind};
 #[cfg(unix)]
 use std::os::unix::fs::FileExt;
 #[cfg(windows)]
 use std::os::windows::fs::FileExt;
 use std::path::{Path, PathBuf};
 
+use crate::disk::Disk;
 use crate::error::{Error, Result};
 use crate::format::UNFINISHED_SUFFIX;
 
 /// Makes creations, renames and removals inside `folder` survive a power failure.
-#[cfg(unix)]
-pub(crate) fn sync_directory(folder: &Path) -> Result<()> {
-    File::open(folder)
-        .and_then(|handle| handle.sync_all())
-        .map_err(Error::io(folder, "flush the folder"))
-}
-
-/// Windows gives no way to flush a folder; its journal orders the renames.
-#[cfg(not(unix))]
-pub(crate) fn sync_directory(_folder: &Path) -> Result<()> {
-    Ok(())
+pub(crate) fn sync_directory(disk: &Disk, folder: &Path) -> Result<()> {
+    disk.sync_folder(folder).map_err(Error::io(folder, "flush the folder"))
 }
 
 /// What a file is called until it is complete.
@@ -33,15 +25,15 @@ pub(crate) fn unfinished_path(path: &Path) -> PathBuf {
 }
 
 /// Creates or replaces a small file: after a crash it has the old content or the new one.
-pub(crate) fn write_atomically(path: &Path, content: &[u8]) -> Result<()> {
+pub(crate) fn write_atomically(disk: &Disk, path: &Path, content: &[u8]) -> Result<()> {
     let unfinished = unfinished_path(path);
-    let mut file = File::create(&unfinished).map_err(Error::io(&unfinished, "create"))?;
-    file.write_all(content)
+    let file = disk.create(&unfinished).map_err(Error::io(&unfinished, "create"))?;
+    file.write_all_at(content, 0)
         .and_then(|()| file.sync_all())
         .map_err(Error::io(&unfinished, "write to"))?;
-    fs::rename(&unfinished, path).map_err(Error::io(path, "rename a file to"))?;
+    disk.rename(&unfinished, path).map_err(Error::io(path, "rename a file to"))?;
     match path.parent() {
-        Some(folder) => sync_directory(folder),
+        Some(folder) => sync_directory(disk, folder),
         None => Ok(()),
     }
 }
@@ -76,22 +68,6 @@ pub(crate) fn read_exact_at(file: &File, mut buffer: &mut [u8], mut offset: u64)
     Ok(())
 }
 
-/// Writes all of `bytes` from `offset` on.
-pub(crate) fn write_all_at(file: &File, mut bytes: &[u8], mut offset: u64) -> io::Result<()> {
-    while !bytes.is_empty() {
-        match write_at(file, bytes, offset) {
-            Ok(0) => return Err(ErrorKind::WriteZero.into()),
-            Ok(written) => {
-                bytes = &bytes[written..];
-                offset += written as u64;
-            }
-            Err(error) if error.kind() == ErrorKind::Interrupted => {}
-            Err(error) => return Err(error),
-        }
-    }
-    Ok(())
-}
-
 /// Reads a file front to back by offset, so that nobody else's cursor moves.
 pub(crate) struct Sequential<'a> {
     pub(crate) file: &'a File,
@@ -114,14 +90,4 @@ fn read_at(file: &File, buffer: &mut [u8], offset: u64) -> io::Result<usize> {
 #[cfg(windows)]
 fn read_at(file: &File, buffer: &mut [u8], offset: u64) -> io::Result<usize> {
     file.seek_read(buffer, offset)
-}
-
-#[cfg(unix)]
-fn write_at(file: &File, bytes: &[u8], offset: u64) -> io::Result<usize> {
-    file.write_at(bytes, offset)
-}
-
-#[cfg(windows)]
-fn write_at(file: &File, bytes: &[u8], offset: u64) -> io::Result<usize> {
-    file.seek_write(bytes, offset)
 }

@@ -4,6 +4,7 @@ use std::fs::{self, File, OpenOptions, TryLockError};
 use std::io::{ErrorKind, Read, Write};
 use std::path::Path;
 
+use crate::disk::Disk;
 use crate::error::{Error, Result};
 use crate::files::{file_names, sync_directory, unfinished_path};
 use crate::format::{
@@ -15,7 +16,7 @@ use crate::schema::Schema;
 use crate::store::Store;
 
 /// Creates the folder where there is nothing.
-pub(crate) fn prepare_folder(path: &Path) -> Result<()> {
+pub(crate) fn prepare_folder(disk: &Disk, path: &Path) -> Result<()> {
     match fs::metadata(path) {
         Ok(metadata) if metadata.is_dir() => {
             // Before the lock file is created, so that a foreign folder stays untouched.
@@ -25,14 +26,22 @@ pub(crate) fn prepare_folder(path: &Path) -> Result<()> {
             path: path.to_owned(),
             reason: "it is a file, and a database is a folder",
         }),
-        Err(error) if error.kind() == ErrorKind::NotFound => {
-            fs::create_dir_all(path).map_err(Error::io(path, "create"))?;
-            path.parent()
-                .filter(|parent| !parent.as_os_str().is_empty())
-                .map_or(Ok(()), sync_directory)
-        }
+        Err(error) if error.kind() == ErrorKind::NotFound => create_with_parents(disk, path),
         Err(error) => Err(Error::io(path, "look at")(error)),
     }
+}
+
+fn create_with_parents(disk: &Disk, path: &Path) -> Result<()> {
+    let parent = path.parent().filter(|parent| !parent.as_os_str().is_empty());
+    if let Some(parent) = parent.filter(|parent| !parent.exists()) {
+        create_with_parents(disk, parent)?;
+    }
+    match disk.create_folder(path) {
+        // Somebody else may be creating the same folder.
+        Err(error) if error.kind() == ErrorKind::AlreadyExists && path.is_dir() => {}
+        created => created.map_err(Error::io(path, "create"))?,
+    }
+    parent.map_or(Ok(()), |parent| sync_directory(disk, parent))
 }
 
 /// The format version of a database that this build reads; `None` for a folder that has yet to
@@ -131,6 +140,7 @@ pub(crate) fn take_lock(path: &Path) -> Result<File> {
 
 /// The folder gets its name when it is complete and flushed.
 pub(crate) fn create_collection(
+    disk: &Disk,
     folder: &Path,
     name: &str,
     schema: &Schema,
@@ -138,13 +148,13 @@ pub(crate) fn create_collection(
 ) -> Result<()> {
     let new = folder.join(format!("{NEW_PREFIX}{name}"));
     if new.exists() {
-        remove_folder(&new)?;
+        remove_folder(disk, &new)?;
     }
-    fs::create_dir(&new).map_err(Error::io(&new, "create"))?;
-    Store::create(&new, schema, index)?;
+    disk.create_folder(&new).map_err(Error::io(&new, "create"))?;
+    Store::create(disk, &new, schema, index)?;
     let complete = folder.join(name);
-    fs::rename(&new, &complete).map_err(Error::io(&complete, "rename a folder to"))?;
-    sync_directory(folder)
+    disk.rename(&new, &complete).map_err(Error::io(&complete, "rename a folder to"))?;
+    sync_directory(disk, folder)
 }
 
 /// The folders that are collections.
@@ -155,17 +165,17 @@ pub(crate) fn collection_names(folder: &Path) -> Result<Vec<String>> {
 }
 
 /// What an interrupted creation or deletion left.
-pub(crate) fn remove_leftovers(folder: &Path) -> Result<()> {
+pub(crate) fn remove_leftovers(disk: &Disk, folder: &Path) -> Result<()> {
     for name in file_names(folder)? {
         if name.starts_with(NEW_PREFIX) || name.starts_with(DROPPED_PREFIX) {
-            remove_folder(&folder.join(name))?;
+            remove_folder(disk, &folder.join(name))?;
         }
     }
     Ok(())
 }
 
-pub(crate) fn remove_folder(folder: &Path) -> Result<()> {
-    fs::remove_dir_all(folder).map_err(Error::io(folder, "remove"))
+pub(crate) fn remove_folder(disk: &Disk, folder: &Path) -> Result<()> {
+    disk.remove_folder(folder).map_err(Error::io(folder, "remove"))
 }
 
 pub(crate) fn check_name(name: &str) -> Result<()> {

@@ -40,7 +40,7 @@ pub(crate) struct Frames<'a> {
 impl<'a> Frames<'a> {
     pub(crate) fn new(log: &'a LogFile) -> Result<Self> {
         let offset = log.first_frame;
-        let source = Sequential { file: &log.file, offset };
+        let source = Sequential { file: log.file.as_file(), offset };
         Ok(Self {
             log,
             reader: BufReader::with_capacity(BUFFER_BYTES, source),
@@ -101,7 +101,7 @@ impl<'a> Frames<'a> {
     /// Goes on elsewhere, after a fault.
     pub(crate) fn resume_at(&mut self, offset: u64) {
         self.offset = offset;
-        let source = Sequential { file: &self.log.file, offset };
+        let source = Sequential { file: self.log.file.as_file(), offset };
         self.reader = BufReader::with_capacity(BUFFER_BYTES, source);
     }
 
@@ -116,7 +116,7 @@ impl<'a> Frames<'a> {
         let mut start = start.next_multiple_of(FRAME_ALIGNMENT as u64);
         while start + FRAME_HEADER_BYTES as u64 <= self.end {
             let length = (window.len() as u64).min(self.end - start) as usize;
-            read_exact_at(&self.log.file, &mut window[..length], start)
+            read_exact_at(self.log.file.as_file(), &mut window[..length], start)
                 .map_err(Error::io(&self.log.path, "read"))?;
             let candidates = window[..length].windows(FRAME_HEADER_BYTES);
             for (position, bytes) in candidates.enumerate().step_by(FRAME_ALIGNMENT) {

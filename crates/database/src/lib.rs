@@ -33,6 +33,7 @@ mod bytes;
 mod collection;
 mod database;
 mod database_snapshot;
+pub mod disk;
 mod error;
 mod facet;
 mod files;

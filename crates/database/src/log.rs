@@ -1,6 +1,6 @@
 //! One log file: its header, and positioned reads and writes.
 
-use std::fs::{self, File, OpenOptions};
+use std::fs::File;
 use std::hash::{BuildHasher, RandomState};
 use std::io::{self, ErrorKind};
 use std::path::{Path, PathBuf};
@@ -8,8 +8,9 @@ use std::path::{Path, PathBuf};
 use kernels::ElementType;
 
 use crate::bytes::Reader;
+use crate::disk::{Disk, DiskFile};
 use crate::error::{Error, Result};
-use crate::files::{read_exact_at, unfinished_path, write_all_at};
+use crate::files::{read_exact_at, unfinished_path};
 use crate::format::{
     FORMAT_VERSION, FRAME_ALIGNMENT, LOG_HEADER_FIXED_BYTES, LOG_MAGIC, MAX_MODEL_TEXT_BYTES,
 };
@@ -25,25 +26,24 @@ pub(crate) struct LogFile {
     pub(crate) salt: u64,
     /// Where the first frame starts.
     pub(crate) first_frame: u64,
-    pub(crate) file: File,
+    pub(crate) file: DiskFile,
 }
 
 impl LogFile {
     /// Creates a log of no frames under an unfinished name. The caller flushes and publishes it.
-    pub(crate) fn create(path: PathBuf, generation: u64, schema: &Schema) -> Result<Self> {
+    pub(crate) fn create(
+        disk: &Disk,
+        path: PathBuf,
+        generation: u64,
+        schema: &Schema,
+    ) -> Result<Self> {
         let unfinished = unfinished_path(&path);
-        let file = OpenOptions::new()
-            .read(true)
-            .write(true)
-            .create(true)
-            .truncate(true)
-            .open(&unfinished)
-            .map_err(Error::io(&unfinished, "create"))?;
+        let file = disk.create(&unfinished).map_err(Error::io(&unfinished, "create"))?;
         // The standard library seeds each `RandomState` differently: a random number without a
         // dependency.
         let salt = RandomState::new().hash_one(generation);
         let header = encode_header(generation, salt, schema);
-        write_all_at(&file, &header, 0).map_err(Error::io(&unfinished, "write to"))?;
+        file.write_all_at(&header, 0).map_err(Error::io(&unfinished, "write to"))?;
         Ok(Self { path, generation, salt, first_frame: header.len() as u64, file })
     }
 
@@ -52,28 +52,25 @@ impl LogFile {
     }
 
     /// Gives a created and flushed log its name. The caller flushes the folder.
-    pub(crate) fn publish(&self) -> Result<()> {
-        fs::rename(unfinished_path(&self.path), &self.path)
+    pub(crate) fn publish(&self, disk: &Disk) -> Result<()> {
+        disk.rename(&unfinished_path(&self.path), &self.path)
             .map_err(Error::io(&self.path, "rename a file to"))
     }
 
     /// Removes a created log that will not be published. Where this fails, the next opening of
     /// the collection removes it.
-    pub(crate) fn discard(&self) {
-        let _ = fs::remove_file(unfinished_path(&self.path));
+    pub(crate) fn discard(&self, disk: &Disk) {
+        let _ = disk.remove_file(&unfinished_path(&self.path));
     }
 
     /// Opens a log and reads its header.
     ///
     /// # Errors
     /// `Corrupt` or `Version` for a header that cannot be used, `Io` where reading fails.
-    pub(crate) fn open(path: &Path, writable: bool) -> Result<(Self, Schema)> {
-        let file = OpenOptions::new()
-            .read(true)
-            .write(writable)
-            .open(path)
-            .map_err(Error::io(path, "open"))?;
-        let header = read_header(path, &file)?;
+    pub(crate) fn open(disk: &Disk, path: &Path, writable: bool) -> Result<(Self, Schema)> {
+        let file = if writable { disk.open(path) } else { disk.open_read_only(path) };
+        let file = file.map_err(Error::io(path, "open"))?;
+        let header = read_header(path, file.as_file())?;
         let log = Self {
             path: path.to_owned(),
             generation: header.generation,
@@ -86,6 +83,7 @@ impl LogFile {
 
     pub(crate) fn length(&self) -> Result<u64> {
         self.file
+            .as_file()
             .metadata()
             .map(|metadata| metadata.len())
             .map_err(Error::io(&self.path, "find the size of"))
@@ -94,7 +92,7 @@ impl LogFile {
     /// Reads bytes that are known to be there.
     pub(crate) fn read(&self, offset: u64, length: usize) -> Result<Vec<u8>> {
         let mut bytes = vec![0; length];
-        read_exact_at(&self.file, &mut bytes, offset)
+        read_exact_at(self.file.as_file(), &mut bytes, offset)
             .map_err(|error| read_error(&self.path, offset, error))?;
         Ok(bytes)
     }

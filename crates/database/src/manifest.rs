@@ -8,6 +8,7 @@ use std::path::{Path, PathBuf};
 use roaring::RoaringBitmap;
 
 use crate::bytes::{Reader, put_text};
+use crate::disk::Disk;
 use crate::error::{Error, Result};
 use crate::files::write_atomically;
 use crate::format::{
@@ -90,8 +91,8 @@ impl Manifest {
     ///
     /// # Errors
     /// `Io`: then either of the two may be found after a power failure.
-    pub(crate) fn write(&self, folder: &Path) -> Result<()> {
-        write_atomically(&manifest_path(folder), &self.encode()?)
+    pub(crate) fn write(&self, disk: &Disk, folder: &Path) -> Result<()> {
+        write_atomically(disk, &manifest_path(folder), &self.encode()?)
     }
 
     fn encode(&self) -> Result<Vec<u8>> {
@@ -174,7 +175,7 @@ mod tests {
             SegmentEntry { number: 8, dead: [1, 5, 70_000].into_iter().collect() },
         ];
         manifest.documents.insert("a.md".into(), Document { fingerprint: [7; 32], records: 3 });
-        manifest.write(folder.path()).unwrap();
+        manifest.write(&Disk::default(), folder.path()).unwrap();
         assert_eq!(Manifest::read(folder.path()).unwrap(), Some(manifest));
         let path = manifest_path(folder.path());
         let whole = fs::read(&path).unwrap();

@@ -1,9 +1,9 @@
 //! From the files of a collection to its state.
 
-use std::fs;
 use std::path::Path;
 use std::sync::Arc;
 
+use crate::disk::Disk;
 use crate::error::{Error, Result};
 use crate::files::file_names;
 use crate::format::{SEGMENT_SUFFIX, UNFINISHED_SUFFIX};
@@ -31,7 +31,7 @@ pub(crate) struct Opened {
 ///
 /// # Errors
 /// `Corrupt` for damage, `Version` for a newer release's files, `Io`.
-pub(crate) fn open(folder: &Path) -> Result<Opened> {
+pub(crate) fn open(disk: &Disk, folder: &Path) -> Result<Opened> {
     let corrupt = |reason: String| Error::Corrupt { path: folder.to_owned(), offset: 0, reason };
     let known = Manifest::read(folder)?;
     let logs = generations(folder)?;
@@ -43,7 +43,7 @@ pub(crate) fn open(folder: &Path) -> Result<Opened> {
         // Of the logs of format version 1 the newest is the collection.
         None => {
             let manifest = Manifest::new(newest, IndexOptions::default());
-            manifest.write(folder)?;
+            manifest.write(disk, folder)?;
             manifest
         }
     };
@@ -51,7 +51,7 @@ pub(crate) fn open(folder: &Path) -> Result<Opened> {
         return Err(corrupt(format!("log {} is missing", manifest.first_log)));
     }
     let mut generation = manifest.first_log;
-    let (log, schema) = open_log(folder, generation)?;
+    let (log, schema) = open_log(disk, folder, generation)?;
     let mut segments = Vec::with_capacity(manifest.segments.len());
     for entry in &manifest.segments {
         let path = segment_path(folder, entry.number);
@@ -70,7 +70,7 @@ pub(crate) fn open(folder: &Path) -> Result<Opened> {
     loop {
         let replayed = replay(&log, &schema, state)?;
         if generation == newest {
-            remove_outdated(folder, &manifest)?;
+            remove_outdated(disk, folder, &manifest)?;
             return Ok(Opened { schema, manifest, log, replayed });
         }
         // The next log was begun after this one had been sealed and flushed.
@@ -78,7 +78,7 @@ pub(crate) fn open(folder: &Path) -> Result<Opened> {
             return Err(log.corrupt(replayed.end, "the log ends without a seal, but was continued"));
         }
         generation += 1;
-        let (next, next_schema) = open_log(folder, generation)?;
+        let (next, next_schema) = open_log(disk, folder, generation)?;
         if next_schema != schema {
             return Err(next.corrupt(0, "the log belongs to another collection"));
         }
@@ -88,8 +88,8 @@ pub(crate) fn open(folder: &Path) -> Result<Opened> {
     }
 }
 
-fn open_log(folder: &Path, generation: u64) -> Result<(LogFile, Schema)> {
-    let (log, schema) = LogFile::open(&log_path(folder, generation), true)?;
+fn open_log(disk: &Disk, folder: &Path, generation: u64) -> Result<(LogFile, Schema)> {
+    let (log, schema) = LogFile::open(disk, &log_path(folder, generation), true)?;
     match log.generation == generation {
         true => Ok((log, schema)),
         false => Err(log.corrupt(16, "the header's generation is not the file name's")),
@@ -98,7 +98,7 @@ fn open_log(folder: &Path, generation: u64) -> Result<(LogFile, Schema)> {
 
 /// Removes what the manifest does not know: logs that became segments, segments that were merged or
 /// never published, and unfinished files.
-fn remove_outdated(folder: &Path, manifest: &Manifest) -> Result<()> {
+fn remove_outdated(disk: &Disk, folder: &Path, manifest: &Manifest) -> Result<()> {
     for name in file_names(folder)? {
         let is_known = |number| manifest.segments.iter().any(|entry| entry.number == number);
         let outdated = name.ends_with(UNFINISHED_SUFFIX)
@@ -106,7 +106,7 @@ fn remove_outdated(folder: &Path, manifest: &Manifest) -> Result<()> {
             || number_of(&name, SEGMENT_SUFFIX).is_some_and(|number| !is_known(number));
         if outdated {
             let path = folder.join(name);
-            fs::remove_file(&path).map_err(Error::io(&path, "remove the outdated file"))?;
+            disk.remove_file(&path).map_err(Error::io(&path, "remove the outdated file"))?;
         }
     }
     Ok(())

@@ -1,6 +1,5 @@
 //! Making the present segments what the collection consists of on disk.
 
-use std::fs;
 use std::path::PathBuf;
 use std::sync::atomic::Ordering;
 
@@ -53,10 +52,10 @@ impl Store {
         // What the manifest says of deleted rows must not outlive the frames that say it too: else
         // a power failure would keep half of a transaction.
         self.commit().sync_all()?;
-        manifest.write(self.folder())?;
+        manifest.write(self.disk(), self.folder())?;
         for path in std::mem::take(&mut published.outdated) {
             // Where this fails, the next opening removes the file.
-            let _ = fs::remove_file(path);
+            let _ = self.disk().remove_file(&path);
         }
         Ok(())
     }

@@ -61,7 +61,7 @@ pub(crate) fn replay(log: &LogFile, schema: &Schema, mut state: State) -> Result
     let end = frames.offset();
     let bytes_cut = frames.end() - end;
     if bytes_cut > 0 {
-        log.file.set_len(end).map_err(Error::io(&log.path, "cut the torn tail off"))?;
+        log.file.set_length(end).map_err(Error::io(&log.path, "cut the torn tail off"))?;
     }
     // From here on new frames say that everything before them is on the medium: make it so.
     log.flush()?;

@@ -8,6 +8,7 @@ use std::time::Duration;
 use parking_lot::{Condvar, MappedMutexGuard, MappedRwLockReadGuard, Mutex, MutexGuard};
 
 use crate::database::Options;
+use crate::disk::Disk;
 use crate::error::{Error, Result};
 use crate::files::sync_directory;
 use crate::flusher::Flusher;
@@ -77,6 +78,7 @@ pub(crate) const MERGE_DELAY: Duration = Duration::from_secs(1);
 pub(crate) struct Store {
     view: Arc<View>,
     folder: PathBuf,
+    disk: Disk,
     commitment: Commitment,
     limits: Limits,
     upkeep: Arc<Upkeep>,
@@ -106,12 +108,17 @@ pub(crate) struct TornTail {
 
 impl Store {
     /// Writes the files of an empty collection into a folder that nobody knows yet.
-    pub(crate) fn create(folder: &Path, schema: &Schema, index: IndexOptions) -> Result<()> {
-        let log = LogFile::create(log_path(folder, 1), 1, schema)?;
+    pub(crate) fn create(
+        disk: &Disk,
+        folder: &Path,
+        schema: &Schema,
+        index: IndexOptions,
+    ) -> Result<()> {
+        let log = LogFile::create(disk, log_path(folder, 1), 1, schema)?;
         log.flush()?;
-        log.publish()?;
-        Manifest::new(1, index).write(folder)?;
-        sync_directory(folder)
+        log.publish(disk)?;
+        Manifest::new(1, index).write(disk, folder)?;
+        sync_directory(disk, folder)
     }
 
     /// Reads a collection from its folder; the second value is the torn tail that was cut off. Files
@@ -123,13 +130,14 @@ impl Store {
         options: &Options,
         upkeep: Arc<Upkeep>,
     ) -> Result<(Arc<Self>, Option<TornTail>)> {
-        let Opened { schema, manifest, log, replayed } = opening::open(&folder)?;
+        let Opened { schema, manifest, log, replayed } = opening::open(&options.disk, &folder)?;
         let torn = TornTail { offset: replayed.end, bytes: replayed.bytes_cut };
         let torn = Some(torn).filter(|torn| torn.bytes > 0);
         let store = Arc::new(Self {
             limits: Limits::new(options, &schema, &manifest.index),
             view: Arc::new(View::new(name, schema, manifest.index, replayed.state)),
             folder,
+            disk: options.disk.clone(),
             commitment,
             upkeep,
             commit: Arc::new(GroupCommit::new(name, log.clone(), replayed.end)),
@@ -163,6 +171,10 @@ impl Store {
 
     pub(crate) fn folder(&self) -> &Path {
         &self.folder
+    }
+
+    pub(crate) fn disk(&self) -> &Disk {
+        &self.disk
     }
 
     pub(crate) fn commit(&self) -> &GroupCommit {
@@ -298,7 +310,7 @@ impl Store {
                 Ok(payload_offset)
             }
             Err(source) => {
-                if let Err(error) = writer.log.file.set_len(writer.end) {
+                if let Err(error) = writer.log.file.set_length(writer.end) {
                     self.commit.poison(format!(
                         "a write failed ({source}) and what it left could not be cut off ({error})"
                     ));
@@ -358,14 +370,14 @@ impl Store {
             self.commit.sync_all()?;
             self.seal(writer)?;
             let generation = writer.log.generation + 1;
-            let log =
-                LogFile::create(log_path(&self.folder, generation), generation, self.schema())?;
-            let published = log.flush().and_then(|()| log.publish());
+            let path = log_path(&self.folder, generation);
+            let log = LogFile::create(&self.disk, path, generation, self.schema())?;
+            let published = log.flush().and_then(|()| log.publish(&self.disk));
             if let Err(error) = published {
-                log.discard();
+                log.discard(&self.disk);
                 return Err(error);
             }
-            if let Err(error) = sync_directory(&self.folder) {
+            if let Err(error) = sync_directory(&self.disk, &self.folder) {
                 // After a power failure the next log could be missing.
                 self.commit.poison(format!("a new log could not be completed: {error}"));
                 return Err(error);

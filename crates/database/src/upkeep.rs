@@ -145,7 +145,8 @@ impl Store {
         let number = self.next_segment.fetch_add(1, Ordering::Relaxed);
         let path = segment_path(self.folder(), number);
         let build = index.map(|index| index.build_options(self.schema()));
-        segment::write(&path, number, self.schema(), source, build.as_ref(), progress)?;
+        let (disk, schema) = (self.disk(), self.schema());
+        segment::write(disk, &path, number, schema, source, build.as_ref(), progress)?;
         Segment::open(&path, number, self.schema()).map(Arc::new).map(Some)
     }
 

@@ -5,6 +5,7 @@ use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use crate::disk::Disk;
 use crate::error::{Error, Result};
 use crate::folder::{collection_names, read_format_file};
 use crate::format::{COLLECTIONS_FOLDER, FORMAT_FILE, FRAME_TRANSACTION};
@@ -148,7 +149,7 @@ fn verify_files(folder: &Path, report: &mut CollectionReport) -> Result<()> {
     let mut segments = Vec::new();
     let mut ids = HashSet::new();
     for generation in first..=newest.max(first) {
-        let (log, schema) = LogFile::open(&log_path(folder, generation), false)?;
+        let (log, schema) = LogFile::open(&Disk::default(), &log_path(folder, generation), false)?;
         if generation == first {
             let entries = manifest.iter().flat_map(|manifest| &manifest.segments);
             for entry in entries {

@@ -3,7 +3,6 @@
 use std::io;
 use std::sync::Arc;
 
-use crate::files::write_all_at;
 use crate::format::FRAME_HEADER_BYTES;
 use crate::frame::PreparedFrame;
 use crate::log::LogFile;
@@ -50,7 +49,7 @@ impl Writer {
     /// may hold a part of the frame.
     pub(crate) fn append(&mut self, frame: &mut PreparedFrame, synced: u64) -> io::Result<u64> {
         let bytes = frame.finish(self.log.salt, self.end, self.next_sequence, synced);
-        write_all_at(&self.log.file, bytes, self.end)?;
+        self.log.file.write_all_at(bytes, self.end)?;
         let payload_offset = self.end + FRAME_HEADER_BYTES as u64;
         self.end += bytes.len() as u64;
         self.next_sequence += 1;

@@ -1,14 +1,14 @@
 //! Writes the sections of a segment one after the other, and their blocks' checksums.
 
-use std::fs::{self, File};
 use std::hash::{BuildHasher, RandomState};
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 
 use super::blocks::{Checksum, encode_checksums};
 use super::header::{Header, Section};
+use crate::disk::{Disk, DiskFile};
 use crate::error::{Error, Result};
-use crate::files::{sync_directory, unfinished_path, write_all_at};
+use crate::files::{sync_directory, unfinished_path};
 use crate::format::{SECTION_CHECKSUMS, SEGMENT_BLOCK_BYTES};
 use crate::schema::Schema;
 
@@ -26,7 +26,8 @@ const FLUSH_BYTES: u64 = 32 << 20;
 pub(super) struct SectionWriter {
     path: PathBuf,
     unfinished: PathBuf,
-    file: File,
+    disk: Disk,
+    file: DiskFile,
     salt: u64,
     checksum: Checksum,
     /// What comes behind the bytes that are written.
@@ -40,14 +41,15 @@ pub(super) struct SectionWriter {
 }
 
 impl SectionWriter {
-    pub(super) fn create(path: &Path) -> Result<Self> {
+    pub(super) fn create(disk: &Disk, path: &Path) -> Result<Self> {
         let unfinished = unfinished_path(path);
-        let file = File::create(&unfinished).map_err(Error::io(&unfinished, "create"))?;
+        let file = disk.create(&unfinished).map_err(Error::io(&unfinished, "create"))?;
         // The standard library seeds each `RandomState` differently.
         let salt = RandomState::new().hash_one(path);
         Ok(Self {
             path: path.to_owned(),
             unfinished,
+            disk: disk.clone(),
             file,
             salt,
             checksum: Checksum::new(salt),
@@ -120,9 +122,10 @@ impl SectionWriter {
         };
         self.write_at(&header.encode(), 0)?;
         self.file.sync_all().map_err(Error::io(&self.unfinished, "flush"))?;
-        fs::rename(&self.unfinished, &self.path)
+        self.disk
+            .rename(&self.unfinished, &self.path)
             .map_err(Error::io(&self.path, "rename a file to"))?;
-        self.path.parent().map_or(Ok(()), sync_directory)
+        self.path.parent().map_or(Ok(()), |folder| sync_directory(&self.disk, folder))
     }
 
     fn position(&self) -> u64 {
@@ -149,7 +152,7 @@ impl SectionWriter {
     }
 
     fn write_at(&self, bytes: &[u8], offset: u64) -> Result<()> {
-        write_all_at(&self.file, bytes, offset).map_err(Error::io(&self.unfinished, "write to"))
+        self.file.write_all_at(bytes, offset).map_err(Error::io(&self.unfinished, "write to"))
     }
 }
 

@@ -1,6 +1,5 @@
 //! From rows to a segment file.
 
-use std::fs;
 use std::ops::ControlFlow;
 use std::path::Path;
 
@@ -12,6 +11,7 @@ use super::metadata_writer::MetadataWriter;
 use super::records_writer::RecordsWriter;
 use super::section_writer::SectionWriter;
 use crate::bytes::bytes_of;
+use crate::disk::Disk;
 use crate::error::{Error, Result};
 use crate::files::unfinished_path;
 use crate::format::{
@@ -46,6 +46,7 @@ const GRAPH_STEPS: u64 = 9;
 /// that comes twice and for a graph that cannot be built; `Io`. After any of them there is no
 /// file, finished or not, except where the folder could not be flushed behind a complete one.
 pub fn write(
+    disk: &Disk,
     path: &Path,
     number: u64,
     schema: &Schema,
@@ -53,14 +54,14 @@ pub fn write(
     index: Option<&graph::BuildOptions>,
     progress: &Progress<'_>,
 ) -> Result<()> {
-    let writer = SectionWriter::create(path)?;
+    let writer = SectionWriter::create(disk, path)?;
     let rows = u64::from(source.rows());
     let total = rows * if index.is_some() { GRAPH_STEPS + 1 } else { 2 };
     let steps = Steps { path, done: 0, total, progress };
     let written = write_sections(writer, number, schema, source, index, steps);
     if written.is_err() {
         // The error says more than a second failure would; the next opening removes such files.
-        let _ = fs::remove_file(unfinished_path(path));
+        let _ = disk.remove_file(&unfinished_path(path));
     }
     written
 }

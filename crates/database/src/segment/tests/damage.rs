@@ -4,7 +4,7 @@ use std::fmt::Debug;
 
 use super::super::blocks::{Checksum, encode_checksums};
 use super::*;
-use crate::files::write_all_at;
+use crate::disk::Disk;
 use crate::format::{SECTION_GRAPH, SECTION_METADATA_INDEX, SEGMENT_BLOCK_BYTES};
 
 const BLOCK: usize = SEGMENT_BLOCK_BYTES;
@@ -27,12 +27,12 @@ fn flip_every_byte(written: &Written) {
     let index = header.section(SECTION_METADATA_INDEX).unwrap();
     let index_version = index.start + 8..index.start + 12;
     let sound = written.bytes();
-    let file = File::options().write(true).open(&written.path).unwrap();
+    let file = Disk::default().open(&written.path).unwrap();
     for position in 0..sound.len() {
         let flipped = sound[position] ^ 1 << (position % 8);
-        write_all_at(&file, &[flipped], position as u64).unwrap();
+        file.write_all_at(&[flipped], position as u64).unwrap();
         if let Some(before) = position.checked_sub(1) {
-            write_all_at(&file, &sound[before..position], before as u64).unwrap();
+            file.write_all_at(&sound[before..position], before as u64).unwrap();
         }
         let segment = match written.open() {
             Ok(segment) => segment,
@@ -89,9 +89,9 @@ fn right_or_corrupt<T: PartialEq + Debug>(found: Result<T>, right: &T, position:
 fn every_cut_and_lengthened_file_is_refused() {
     let written = Written::new(&sample(), Metric::L2);
     let length = written.bytes().len() as u64;
-    let file = File::options().write(true).open(&written.path).unwrap();
+    let file = Disk::default().open(&written.path).unwrap();
     for length in [length + 1].into_iter().chain((0..length).rev()) {
-        file.set_len(length).unwrap();
+        file.set_length(length).unwrap();
         let error = written.open().err();
         assert!(
             matches!(&error, Some(Error::Corrupt { path, .. }) if *path == written.path),

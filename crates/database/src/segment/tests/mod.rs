@@ -14,6 +14,7 @@ use serde_json::json;
 use tempfile::{TempDir, tempdir};
 
 use super::*;
+use crate::disk::Disk;
 use crate::filter::{Fields, Filter};
 use crate::format::{MAX_DIMENSION, SECTION_VECTORS};
 use crate::graph::{BuildOptions, Scratch, SearchOptions};
@@ -99,7 +100,7 @@ impl Written {
         let options = BuildOptions::new(rows.dimension, metric);
         let index = indexed.then_some(&options);
         let on = |_, _| ControlFlow::Continue(());
-        write(&path, Self::NUMBER, &schema, rows, index, &on).unwrap();
+        write(&Disk::default(), &path, Self::NUMBER, &schema, rows, index, &on).unwrap();
         Self { folder, path, schema }
     }
 
@@ -337,7 +338,8 @@ fn an_interrupted_or_failed_writing_leaves_nothing() {
         (20_000, Some(&options)),
         (46_000, Some(&options)),
     ] {
-        let error = write(&path, 1, &schema, &rows, index, &stop_at(limit)).unwrap_err();
+        let error =
+            write(&Disk::default(), &path, 1, &schema, &rows, index, &stop_at(limit)).unwrap_err();
         assert!(matches!(&error, Error::Interrupted { .. }), "{error}");
         assert!(error.to_string().contains(&*path.display().to_string()), "{error}");
         assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 0, "stopped at {limit}");
@@ -346,14 +348,15 @@ fn an_interrupted_or_failed_writing_leaves_nothing() {
     let mut damaged = Rows::new(2, (0..100).map(bare).collect());
     damaged.vectors.truncate(100);
     for index in [None, Some(&options)] {
-        let error = write(&path, 1, &schema, &damaged, index, &stop_at(u64::MAX)).unwrap_err();
+        let error = write(&Disk::default(), &path, 1, &schema, &damaged, index, &stop_at(u64::MAX))
+            .unwrap_err();
         assert!(matches!(error, Error::Dimension { .. }), "the source's error, not {error}");
         assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 0);
     }
 
     let mut twice = Rows::new(2, (0..100).map(bare).collect());
     twice.records[99] = bare(40);
-    let error = write(&path, 1, &schema, &twice, None, &stop_at(u64::MAX)).err();
+    let error = write(&Disk::default(), &path, 1, &schema, &twice, None, &stop_at(u64::MAX)).err();
     assert!(matches!(&error, Some(Error::InvalidArgument(_))), "{error:?}");
     assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 0);
 }

@@ -1,0 +1,166 @@
+//! Random histories of a collection, and the states that it goes through.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+use std::time::Duration;
+
+use database::disk::Disk;
+use database::{
+    Batch, Collection, Database, Document, Durability, ElementType, Error, Filter, Id,
+    IndexOptions, Metric, Options, Record, Schema, SearchOptions, Transaction,
+};
+use serde_json::json;
+
+use crate::random::Random;
+
+const COLLECTION: &str = "c";
+const DIMENSION: usize = 3;
+
+/// All that a collection holds; `None` where there is no collection.
+pub(crate) type State = Option<Content>;
+
+#[derive(Clone, Debug, Default, PartialEq)]
+pub(crate) struct Content {
+    pub(crate) records: BTreeMap<Id, Record>,
+    pub(crate) documents: BTreeMap<String, Document>,
+}
+
+/// How a database is opened in one history.
+#[derive(Clone, Debug)]
+pub(crate) struct Setting {
+    pub(crate) durability: Durability,
+    head_records: usize,
+    schema: Schema,
+}
+
+impl Setting {
+    pub(crate) fn new(random: &mut Random) -> Self {
+        let metric = [Metric::Cosine, Metric::Dot, Metric::L2][random.below(3)];
+        let element = if random.one_in(3) { ElementType::Int8 } else { ElementType::Float32 };
+        Self {
+            durability: if random.one_in(3) { Durability::Batch } else { Durability::Sync },
+            // With small heads, segments are written in the background while writes go on.
+            head_records: if random.one_in(3) { 12 } else { 8192 },
+            schema: Schema { element, ..Schema::new(DIMENSION, metric) },
+        }
+    }
+
+    pub(crate) fn open(&self, path: &Path, disk: Disk) -> Result<Database, Error> {
+        let options = Options {
+            durability: self.durability,
+            // Only when it is told to, so that it is known what was flushed.
+            flush_interval: Duration::from_secs(3600),
+            head_records: self.head_records,
+            threads: 1,
+            disk,
+            ..Options::default()
+        };
+        Database::open(path, &options)
+    }
+
+    /// The collection, created where it is missing.
+    pub(crate) fn collection(&self, database: &Database) -> Result<Collection, Error> {
+        // Few rows make a graph, so that there are some.
+        let index = IndexOptions { minimum_rows: 24, ..IndexOptions::default() };
+        database.collection_with_index(COLLECTION, Some(self.schema.clone()), Some(index))
+    }
+
+    /// Something to write.
+    pub(crate) fn transaction(&self, random: &mut Random) -> Transaction {
+        let mut transaction = Transaction::default();
+        for _ in 0..random.below(3) {
+            transaction.deletes.push(id(random));
+        }
+        for _ in 0..random.below(9) {
+            let Batch { ids, vectors, texts, metadata, .. } = &mut transaction.upserts;
+            ids.push(id(random));
+            // What each element type holds exactly: int8 scales by the largest.
+            vectors.extend([127.0, random.below(255) as f32 - 127.0, random.below(9) as f32]);
+            let length = if random.one_in(8) { 3000 } else { random.below(20) };
+            let text = format!("{:<length$}", random.below(1000));
+            texts.push((!random.one_in(3)).then_some(text));
+            metadata.push((!random.one_in(3)).then(|| json!({"weight": random.below(10)})));
+        }
+        if random.one_in(4) {
+            let document = Document { fingerprint: [7; 32], records: random.below(99) as u32 };
+            let source = format!("source {}", random.below(3));
+            transaction.documents.push((source, (!random.one_in(3)).then_some(document)));
+        }
+        transaction
+    }
+}
+
+fn id(random: &mut Random) -> Id {
+    match random.below(60) as i64 {
+        number if number % 2 == 0 => Id::Int(number),
+        number => Id::from(format!("№{number}")),
+    }
+}
+
+pub(crate) fn weights_below(weight: usize) -> Filter {
+    Filter::parse(&json!({"weight": {"$lt": weight}})).expect("a filter")
+}
+
+impl Content {
+    pub(crate) fn apply(&mut self, transaction: &Transaction) {
+        for id in &transaction.deletes {
+            self.records.remove(id);
+        }
+        let Batch { ids, vectors, texts, metadata, .. } = &transaction.upserts;
+        for (row, id) in ids.iter().enumerate() {
+            let record = Record {
+                id: id.clone(),
+                vector: vectors[row * DIMENSION..(row + 1) * DIMENSION].to_vec(),
+                text: texts[row].clone(),
+                metadata: metadata[row].clone().map(Into::into),
+                place: None,
+            };
+            self.records.insert(id.clone(), record);
+        }
+        for (source, document) in &transaction.documents {
+            match document {
+                Some(document) => self.documents.insert(source.clone(), document.clone()),
+                None => self.documents.remove(source),
+            };
+        }
+    }
+
+    pub(crate) fn delete_below(&mut self, weight: usize) {
+        self.records.retain(|_, record| {
+            let own = record.metadata.as_ref().and_then(|metadata| metadata["weight"].as_u64());
+            own.is_none_or(|own| own >= weight as u64)
+        });
+    }
+}
+
+/// Reads all of it, and asks what reads its indexes.
+pub(crate) fn read(database: &Database) -> Result<State, Error> {
+    if !database.collections()?.iter().any(|name| name == COLLECTION) {
+        return Ok(None);
+    }
+    read_collection(&database.collection(COLLECTION, None)?).map(Some)
+}
+
+pub(crate) fn read_collection(collection: &Collection) -> Result<Content, Error> {
+    let page = collection.scan(None, usize::MAX, None)?;
+    let count = page.records.len();
+    let records: BTreeMap<Id, Record> =
+        page.records.into_iter().map(|record| (record.id.clone(), record)).collect();
+    assert_eq!(records.len(), count, "no record comes twice");
+    assert_eq!(collection.len()?, count, "the count is right");
+    let ids: Vec<Id> = records.keys().cloned().collect();
+    for (id, found) in ids.iter().zip(collection.get(&ids)?) {
+        assert_eq!(found.as_ref(), records.get(id), "found by its id");
+    }
+    let light = records.values().filter(|record| {
+        record.metadata.as_ref().is_some_and(|metadata| metadata["weight"].as_u64() < Some(5))
+    });
+    assert_eq!(collection.count(&weights_below(5))?, light.count(), "found by its metadata");
+    let hits = collection.search(&[1.0, 0.5, 0.0], &SearchOptions::new(100))?;
+    assert_eq!(hits.len(), count.min(100), "found by its vector");
+    Ok(Content { records, documents: collection.documents()?.into_iter().collect() })
+}
+
+pub(crate) fn drop_collection(database: &Database) -> Result<(), Error> {
+    database.drop_collection(COLLECTION)
+}
