@@ -145,17 +145,20 @@ impl Database {
         let disk = &options.disk;
         prepare_folder(disk, path)?;
         let lock = take_lock(path)?;
-        if written_version(path)? != Some(FORMAT_VERSION) {
+        // A process that was killed before it flushed a folder leaves names in it that are not on
+        // the medium yet. All that follows relies on them.
+        match written_version(path)? {
+            Some(FORMAT_VERSION) => sync_directory(disk, path)?,
             // An older release must not take the files that this one writes for its own.
-            write_atomically(disk, &path.join(FORMAT_FILE), &format_file())?;
+            _ => write_atomically(disk, &path.join(FORMAT_FILE), &format_file())?,
         }
         let folder = path.join(COLLECTIONS_FOLDER);
-        if folder.exists() {
-            remove_leftovers(disk, &folder)?;
-        } else {
+        if !folder.exists() {
             disk.create_folder(&folder).map_err(Error::io(&folder, "create"))?;
             sync_directory(disk, path)?;
         }
+        sync_directory(disk, &folder)?;
+        remove_leftovers(disk, &folder)?;
         let names = collection_names(&folder)?;
         let commitment = match options.durability {
             Durability::Sync => Commitment::Sync,

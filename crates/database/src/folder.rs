@@ -146,13 +146,17 @@ pub(crate) fn create_collection(
     schema: &Schema,
     index: IndexOptions,
 ) -> Result<()> {
+    let complete = folder.join(name);
+    if complete.is_dir() {
+        // It got its name in an attempt before this one, which failed to flush the folder.
+        return sync_directory(disk, folder);
+    }
     let new = folder.join(format!("{NEW_PREFIX}{name}"));
     if new.exists() {
         remove_folder(disk, &new)?;
     }
     disk.create_folder(&new).map_err(Error::io(&new, "create"))?;
     Store::create(disk, &new, schema, index)?;
-    let complete = folder.join(name);
     disk.rename(&new, &complete).map_err(Error::io(&complete, "rename a folder to"))?;
     sync_directory(disk, folder)
 }

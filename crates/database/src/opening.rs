@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use crate::disk::Disk;
 use crate::error::{Error, Result};
-use crate::files::file_names;
+use crate::files::{file_names, sync_directory};
 use crate::format::{SEGMENT_SUFFIX, UNFINISHED_SUFFIX};
 use crate::generations::{generation_of, generations, log_path, number_of};
 use crate::head::Head;
@@ -70,6 +70,9 @@ pub(crate) fn open(disk: &Disk, folder: &Path) -> Result<Opened> {
     loop {
         let replayed = replay(&log, &schema, state)?;
         if generation == newest {
+            // A process that was killed between a rename and the flush of the folder leaves names
+            // that are not on the medium yet. What is removed or written from here on relies on them.
+            sync_directory(disk, folder)?;
             remove_outdated(disk, folder, &manifest)?;
             return Ok(Opened { schema, manifest, log, replayed });
         }
