@@ -19,7 +19,7 @@ ifeq ($(wildcard $(EXTENSION)),)
 $(shell rm -f $(VENV)/extension.stamp)
 endif
 
-.PHONY: help demo test lint format bench bench-ann bench-storage develop clean test-rust test-python
+.PHONY: help demo test lint format bench bench-ann bench-storage fuzz develop clean test-rust test-python
 
 help:  ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -34,6 +34,10 @@ test-rust:  ## run the tests of the Rust crates
 
 test-python: develop  ## run the tests of the Python package
 	$(BIN)/pytest
+
+fuzz:  ## crash other random histories for RAC_FUZZ_SECONDS (60), from RAC_FUZZ_SEED on
+	cargo test --locked --package database --profile bench --test durability -- \
+		--ignored --nocapture crashes_at_length
 
 lint: develop  ## check formats, lints, types and stubs; edits nothing
 	cargo fmt --all --check

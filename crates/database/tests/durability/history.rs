@@ -45,6 +45,11 @@ impl Setting {
         }
     }
 
+    /// As [`Setting::new`], with no work in the background: the same changes to files each time.
+    pub(crate) fn without_background(random: &mut Random) -> Self {
+        Self { head_records: 8192, ..Self::new(random) }
+    }
+
     pub(crate) fn open(&self, path: &Path, disk: Disk) -> Result<Database, Error> {
         let options = Options {
             durability: self.durability,

@@ -1,6 +1,8 @@
 //! What a database is after its disk or its process failed it: `docs/durability.md` in tests.
 
+mod any_bytes;
 mod crash_points;
+mod faults;
 mod history;
 mod medium;
 mod random;
