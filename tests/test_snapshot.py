@@ -9,7 +9,8 @@ import numpy as np
 import pytest
 
 import rust_ai_core as rac
-from rust_ai_core.errors import ClosedError, NotFoundError, ReadOnlyError
+from conftest import RunRac
+from rust_ai_core.errors import ArgumentError, ClosedError, NotFoundError, ReadOnlyError
 
 
 def everything(items: rac.Collection) -> list[Any]:
@@ -90,6 +91,7 @@ def test_a_snapshot_cannot_be_written_to(database: rac.Database, tiny_encoder: r
 FORK = """
 import os, sys
 import rust_ai_core as rac
+from conftest import RunRac
 
 db = rac.open(sys.argv[1], durability="batch")
 items = db.collection("items", dimension=2)
@@ -169,3 +171,56 @@ def test_a_forked_child_is_refused_and_harms_nothing(tmp_path: Path) -> None:
     assert finished.returncode == 0, finished.stderr
     assert finished.stdout == "[1, 2, 4, 5]\n"
     assert rac.verify(path).ok
+
+
+def test_a_backup_is_restored(
+    database: rac.Database, items: rac.Collection, tmp_path: Path
+) -> None:
+    items.optimize()
+    items.delete([5])
+    told: list[tuple[int, int]] = []
+    database.backup(
+        tmp_path / "backup.rac", progress=lambda done, total: told.append((done, total))
+    )
+    assert told[-1][0] == told[-1][1] > 0
+    items.delete(range(50))
+    rac.restore(tmp_path / "backup.rac", tmp_path / "restored.rac")
+    with rac.open(tmp_path / "restored.rac") as restored:
+        found = restored.collection("items")
+        assert [record.id for record in found] == [n for n in range(100) if n != 5]
+        assert found.get([17])[0].text == "text 17"  # type: ignore[union-attr]
+    with pytest.raises(ArgumentError, match="exists"):
+        database.backup(tmp_path / "backup.rac")
+    with pytest.raises(ArgumentError, match="exists"):
+        rac.restore(tmp_path / "backup.rac", tmp_path / "restored.rac")
+
+
+def test_an_interrupted_backup_leaves_nothing(
+    database: rac.Database, items: rac.Collection, tmp_path: Path
+) -> None:
+    def stop(_done: int, _total: int) -> None:
+        raise ZeroDivisionError
+
+    before = sorted(tmp_path.iterdir())
+    with pytest.raises(ZeroDivisionError):
+        database.backup(tmp_path / "backup.rac", progress=stop)
+    assert sorted(tmp_path.iterdir()) == before
+    assert len(items) == 100
+
+
+def test_the_command_line_backs_up_and_restores(
+    database: rac.Database, items: rac.Collection, tmp_path: Path, run_rac: RunRac
+) -> None:
+    path = database.path
+    assert len(items) == 100
+    database.close()
+    said = run_rac("backup", path, "backup.rac")
+    assert (said.stdout, "checked it" in said.stderr) == ("", True)
+    run_rac("restore", "backup.rac", "restored.rac")
+    assert "100 records" in run_rac("verify", "restored.rac").stdout
+    refused = run_rac("restore", "backup.rac", "restored.rac", check=False)
+    assert refused.returncode == 1
+    assert "rac: error: " in refused.stderr
+    assert "exists" in refused.stderr
+    assert run_rac("backup", "nothing.rac", "other.rac", check=False).returncode == 1
+    assert not (tmp_path / "other.rac").exists()

@@ -41,6 +41,7 @@ from rust_ai_core._core import (
     parse,
     parse_text,
     process_embedding,
+    restore,
     thread_count,
     verify,
 )
@@ -78,6 +79,7 @@ __all__ = [
     "parse",
     "parse_text",
     "process_embedding",
+    "restore",
     "similarity",
     "thread_count",
     "verify",

@@ -43,6 +43,7 @@ __all__ = [
     "parse",
     "parse_text",
     "process_embedding",
+    "restore",
     "squared_l2",
     "squared_l2_many",
     "thread_count",
@@ -272,6 +273,12 @@ def open(
     durability: _Durability = "sync",
     memory_limit: int | None = None,
 ) -> Database: ...
+def restore(
+    backup: str | PathLike[str],
+    path: str | PathLike[str],
+    *,
+    progress: bool | Callable[[int, int], object] | None = None,
+) -> None: ...
 def verify(path: str | PathLike[str]) -> VerifyReport: ...
 
 @final
@@ -297,6 +304,12 @@ class Database:
     def flush(self) -> None: ...
     def stats(self) -> dict[str, Any]: ...
     def snapshot(self) -> Snapshot: ...
+    def backup(
+        self,
+        path: str | PathLike[str],
+        *,
+        progress: bool | Callable[[int, int], object] | None = None,
+    ) -> None: ...
     def close(self) -> None: ...
     def __enter__(self) -> Database: ...
     def __exit__(self, *exc: object) -> None: ...

@@ -217,6 +217,11 @@ def _bytes(number: int) -> str:
     return f"{amount:.0f} {unit}" if unit == "B" else f"{amount:.1f} {unit}"
 
 
+def copied(source: Path, target: Path, seconds: float) -> str:
+    """Say that a checked copy was made."""
+    return f"copied {source} to {target} and checked it, in {_seconds(seconds)}"
+
+
 def distilled(model: Encoder, seconds: float) -> str:
     """Say what `rac distill` made."""
     return f"made {model.path}, {model.dimension} dimensions, in {seconds:.1f} s"

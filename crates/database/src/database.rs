@@ -349,7 +349,7 @@ impl Shared {
         let names: Vec<String> = collections.keys().cloned().collect();
         let store = |name: &String| self.store_among(&mut collections, name, None, None);
         let stores = names.iter().map(store).collect::<Result<Vec<_>>>()?;
-        DatabaseSnapshot::of_stores(&stores)
+        DatabaseSnapshot::of_stores(&self.path, &stores)
     }
 
     fn drop_collection(&self, name: &str) -> Result<()> {

@@ -1,7 +1,9 @@
 //! All collections of a database at one moment.
 
 use std::collections::BTreeMap;
+use std::path::Path;
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 
 use crate::collection::Collection;
 use crate::database::DatabaseStats;
@@ -24,6 +26,8 @@ use crate::writer::LogEnd;
 /// Clones are cheap and are the same snapshot.
 #[derive(Clone)]
 pub struct DatabaseSnapshot {
+    /// The database's folder.
+    source: Arc<Path>,
     collections: Arc<BTreeMap<String, Arc<FrozenCollection>>>,
     owner: Owner,
 }
@@ -33,6 +37,8 @@ pub(crate) struct FrozenCollection {
     view: Arc<View>,
     /// Where the newest log ended.
     log_end: LogEnd,
+    /// Numbers below this one were given to segments already.
+    next_segment: u64,
 }
 
 impl FrozenCollection {
@@ -44,25 +50,46 @@ impl FrozenCollection {
         self.log_end
     }
 
+    pub(crate) fn next_segment(&self) -> u64 {
+        self.next_segment
+    }
+
     /// `state` is what the log up to its end adds up to.
-    fn new(view: &View, state: &State, log_end: LogEnd) -> Arc<Self> {
+    pub(crate) fn new(view: &View, state: &State, log_end: LogEnd, next_segment: u64) -> Arc<Self> {
         let schema = view.schema().clone();
         let view = Arc::new(View::new(view.name(), schema, view.index(), state.frozen()));
-        Arc::new(Self { view, log_end })
+        Arc::new(Self { view, log_end, next_segment })
     }
 }
 
 impl DatabaseSnapshot {
-    /// These collections, sorted by name, now.
-    pub(crate) fn of_stores(stores: &[Arc<Store>]) -> Result<Self> {
+    /// The stores of a database, sorted by name, now.
+    pub(crate) fn of_stores(source: &Path, stores: &[Arc<Store>]) -> Result<Self> {
         // Once nobody writes to any of them, the states belong together.
         let writers = stores.iter().map(|store| store.lock_writer()).collect::<Result<Vec<_>>>()?;
         let mut collections = BTreeMap::new();
         for (store, writer) in stores.iter().zip(&writers) {
-            let frozen = FrozenCollection::new(store.view(), &*store.state()?, writer.log_end());
+            let next_segment = store.next_segment.load(Ordering::Relaxed);
+            let state = store.state()?;
+            let frozen =
+                FrozenCollection::new(store.view(), &state, writer.log_end(), next_segment);
             collections.insert(store.view().name().to_owned(), frozen);
         }
-        Ok(Self { collections: Arc::new(collections), owner: Owner::this_process() })
+        Ok(Self::new(source, collections))
+    }
+
+    pub(crate) fn new(source: &Path, collections: BTreeMap<String, Arc<FrozenCollection>>) -> Self {
+        let collections = Arc::new(collections);
+        Self { source: source.into(), collections, owner: Owner::this_process() }
+    }
+
+    /// The folder of the database that it is of.
+    pub(crate) fn source(&self) -> &Path {
+        &self.source
+    }
+
+    pub(crate) fn frozen_collections(&self) -> impl Iterator<Item = &Arc<FrozenCollection>> {
+        self.collections.values()
     }
 
     /// A collection.

@@ -29,8 +29,10 @@
 //! ```
 
 mod background;
+mod backup;
 mod bytes;
 mod collection;
+mod copying;
 mod database;
 mod database_snapshot;
 pub mod disk;
@@ -66,6 +68,7 @@ mod record;
 mod record_encoding;
 mod records;
 mod replay;
+mod restore;
 mod schema;
 mod score;
 mod search;
@@ -98,6 +101,7 @@ pub use metadata_index::{Estimate, FieldSource, MetadataIndex, MetadataIndexBuil
 pub use order_by::{Direction, OrderBy};
 pub use prepared::PreparedSearch;
 pub use record::{Batch, Document, Hit, Id, Place, Record, ScoredId, Transaction, Written};
+pub use restore::restore;
 pub use schema::{Metric, Model, Schema};
 pub use search::SearchOptions;
 pub use stats::CollectionStats;

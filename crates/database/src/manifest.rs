@@ -16,6 +16,7 @@ use crate::format::{
 };
 use crate::index_options::IndexOptions;
 use crate::record::Document;
+use crate::state::{LiveSegment, State};
 
 /// What a collection consists of: these segments without their dead rows, then everything that the
 /// logs from `first_log` on say.
@@ -45,6 +46,21 @@ pub(crate) fn manifest_path(folder: &Path) -> PathBuf {
 impl Manifest {
     pub(crate) fn new(first_log: u64, index: IndexOptions) -> Self {
         Self { first_log, next_segment: 1, index, segments: Vec::new(), documents: BTreeMap::new() }
+    }
+
+    /// What a state is on disk, together with the logs of its heads.
+    pub(crate) fn of(state: &State, index: IndexOptions, next_segment: u64) -> Self {
+        let entry = |live: &LiveSegment| SegmentEntry {
+            number: live.segment.number(),
+            dead: (*live.dead).clone(),
+        };
+        Self {
+            first_log: state.heads()[0].log().generation,
+            next_segment,
+            index,
+            segments: state.segments().iter().map(entry).collect(),
+            documents: (**state.documents()).clone(),
+        }
     }
 
     /// `None` where there is none, as in collections of format version 1.

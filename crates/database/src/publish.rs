@@ -5,9 +5,8 @@ use std::sync::atomic::Ordering;
 
 use crate::error::Result;
 use crate::generations::log_path;
-use crate::manifest::{Manifest, SegmentEntry};
+use crate::manifest::Manifest;
 use crate::segment::segment_path;
-use crate::state::LiveSegment;
 use crate::store::Store;
 
 /// What there is to do once the next manifest is on the medium.
@@ -35,20 +34,8 @@ impl Store {
     /// `Io` or `Poisoned`: then the manifest before counts, and its files are still there.
     pub(crate) fn publish(&self) -> Result<()> {
         let mut published = self.published.lock();
-        let manifest = {
-            let state = self.state()?;
-            let entry = |live: &LiveSegment| SegmentEntry {
-                number: live.segment.number(),
-                dead: (*live.dead).clone(),
-            };
-            Manifest {
-                first_log: state.heads()[0].log().generation,
-                next_segment: self.next_segment.load(Ordering::Relaxed),
-                index: self.index(),
-                segments: state.segments().iter().map(entry).collect(),
-                documents: (**state.documents()).clone(),
-            }
-        };
+        let next_segment = self.next_segment.load(Ordering::Relaxed);
+        let manifest = Manifest::of(&*self.state()?, self.index(), next_segment);
         // What the manifest says of deleted rows must not outlive the frames that say it too: else
         // a power failure would keep half of a transaction.
         self.commit().sync_all()?;

@@ -74,8 +74,20 @@ impl VerifyReport {
 /// `NotADatabase` for anything but a database, `Version` for one of a newer release, `Io` where
 /// the folder itself cannot be read. All else is in the report.
 pub fn verify(path: impl AsRef<Path>) -> Result<VerifyReport> {
-    let path = path.as_ref();
-    let mut report = VerifyReport::default();
+    let mut collections = Vec::new();
+    let problems = verify_each(path.as_ref(), |report| {
+        collections.push(report);
+        Ok(())
+    })?;
+    Ok(VerifyReport { collections, problems })
+}
+
+/// As [`verify`], collection by collection; returns what is wrong outside of them.
+pub(crate) fn verify_each(
+    path: &Path,
+    mut each: impl FnMut(CollectionReport) -> Result<()>,
+) -> Result<Vec<Problem>> {
+    let mut problems = Vec::new();
     match read_format_file(&path.join(FORMAT_FILE)) {
         Ok(Some(_)) => {}
         Ok(None) => {
@@ -85,17 +97,17 @@ pub fn verify(path: impl AsRef<Path>) -> Result<VerifyReport> {
             });
         }
         Err(Error::Corrupt { path, offset, reason }) => {
-            report.problems.push(Problem { file: path, offset, what: reason });
+            problems.push(Problem { file: path, offset, what: reason });
         }
         Err(error) => return Err(error),
     }
     let folder = path.join(COLLECTIONS_FOLDER);
     if folder.exists() {
         for name in collection_names(&folder)? {
-            report.collections.push(verify_collection(&folder.join(&name), name));
+            each(verify_collection(&folder.join(&name), name))?;
         }
     }
-    Ok(report)
+    Ok(problems)
 }
 
 /// How often a collection is begun anew because a writer replaced its files meanwhile.

@@ -11,6 +11,7 @@ use crate::collection::{Collection, stats_to_dict};
 use crate::convert::optional_count;
 use crate::errors::{Kind, OrRaise};
 use crate::index;
+use crate::optimize;
 use crate::shared_encoder::SharedEncoder;
 use crate::snapshot::Snapshot;
 use crate::threads;
@@ -273,6 +274,35 @@ impl Database {
         Ok(Snapshot::new(py.detach(|| self.inner.snapshot()).or_raise()?))
     }
 
+    /// Copies the database, as it is now, to a folder that does not exist, or is empty, while
+    /// writing goes on: all collections at one moment, everything acknowledged before the call.
+    ///
+    /// Segments become hard links where `path` is on the same file system, which takes next to no
+    /// time and space, and a damaged disk damages both; on another one they are copied. The folder
+    /// appears under its name once all of it is on the disk, and was read and checked; what fails
+    /// or is interrupted leaves nothing. `progress` is True for a bar or a callable that gets the
+    /// bytes copied and checked, and those in all.
+    ///
+    /// A backup is a database. Open it read-only to look, and work with a copy that
+    /// `rust_ai_core.restore` makes. Raises ArgumentError for a `path` that is taken, CorruptError
+    /// for a damaged database, StorageError.
+    ///
+    /// >>> import rust_ai_core as rac
+    /// >>> with rac.open("notes.rac") as db:
+    /// ...     _ = db.collection("items", dimension=2).upsert([1], [[1, 0]])
+    /// ...     db.backup("notes-backup.rac")
+    /// >>> rac.verify("notes-backup.rac")
+    /// VerifyReport(ok, 1 collection)
+    #[pyo3(signature = (path, *, progress = None))]
+    fn backup(
+        &self,
+        py: Python<'_>,
+        path: PathBuf,
+        progress: Option<&Bound<'_, PyAny>>,
+    ) -> PyResult<()> {
+        optimize::run(py, progress, |report| self.inner.snapshot()?.backup(&path, report))
+    }
+
     /// Brings everything to the disk and lets go of the directory. Later calls on the database and
     /// its collections raise ClosedError (a ValueError). Closing twice does nothing.
     fn close(&self, py: Python<'_>) -> PyResult<()> {
@@ -294,6 +324,33 @@ impl Database {
             Err(_) => format!("Database({:?}, closed)", self.path()),
         }
     }
+}
+
+/// Copies a backup, or any database that nobody writes to, to a folder that does not exist, or is
+/// empty. Every byte is copied, nothing is linked, so the two have nothing in common afterwards.
+///
+/// The folder appears under its name once all of it is on the disk, and was read and checked; what
+/// fails or is interrupted leaves nothing. `progress` is as for `Database.backup`. Raises
+/// ArgumentError for a `path` that is taken, LockedError while somebody writes to the backup,
+/// CorruptError, naming the file, for a damaged one, StorageError.
+///
+/// >>> import rust_ai_core as rac
+/// >>> with rac.open("notes.rac") as db:
+/// ...     _ = db.collection("items", dimension=2).upsert([1], [[1, 0]])
+/// ...     db.backup("notes-backup.rac")
+/// >>> rac.restore("notes-backup.rac", "restored.rac")
+/// >>> with rac.open("restored.rac") as db:
+/// ...     len(db.collection("items"))
+/// 1
+#[pyfunction]
+#[pyo3(signature = (backup, path, *, progress = None))]
+pub(crate) fn restore(
+    py: Python<'_>,
+    backup: PathBuf,
+    path: PathBuf,
+    progress: Option<&Bound<'_, PyAny>>,
+) -> PyResult<()> {
+    optimize::run(py, progress, |report| database::restore(&backup, &path, report))
 }
 
 /// Checks every byte of a database against its checksums, changes nothing, needs no lock.

@@ -77,6 +77,7 @@ fn _core(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add_class::<document::Chunk>()?;
 
     module.add_function(wrap_pyfunction!(database::open, module)?)?;
+    module.add_function(wrap_pyfunction!(database::restore, module)?)?;
     module.add_function(wrap_pyfunction!(database::verify, module)?)?;
     module.add_class::<database::Database>()?;
     module.add_class::<database::VerifyReport>()?;

@@ -1,4 +1,4 @@
-//! Long work on a collection that only says how far it is: optimize, compact, recall.
+//! Long work that only says how far it is: optimize, compact, recall, backup, restore.
 
 use std::ops::ControlFlow;
 use std::sync::atomic::{AtomicU64, Ordering};

@@ -127,6 +127,11 @@ impl Segment {
         self.blocks.path()
     }
 
+    /// All of the file.
+    pub(crate) fn bytes(&self) -> &[u8] {
+        self.blocks.mapping().bytes()
+    }
+
     /// The segment's number, as in the name of its file.
     pub fn number(&self) -> u64 {
         self.header.number
@@ -144,7 +149,7 @@ impl Segment {
 
     /// The length of the file.
     pub fn file_bytes(&self) -> u64 {
-        self.blocks.mapping().bytes().len() as u64
+        self.bytes().len() as u64
     }
 
     /// The indexes of the words of the texts.

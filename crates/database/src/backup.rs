@@ -1,0 +1,119 @@
+//! From a snapshot to a database of its own.
+
+use std::fs::{self, File};
+use std::path::Path;
+use std::sync::Arc;
+
+use crate::copying::{Copying, UnfinishedFolder};
+use crate::database_snapshot::{DatabaseSnapshot, FrozenCollection};
+use crate::error::{Error, Result};
+use crate::files::{read_exact_at, write_atomically};
+use crate::folder::format_file;
+use crate::format::{FORMAT_FILE, SEGMENT_BLOCK_BYTES};
+use crate::frame::PreparedFrame;
+use crate::generations::log_path;
+use crate::log::LogFile;
+use crate::manifest::Manifest;
+use crate::segment::{Segment, segment_path};
+use crate::state::State;
+use crate::upkeep::Progress;
+use crate::writer::{LogEnd, Writer};
+
+impl DatabaseSnapshot {
+    /// Writes a database of exactly these records to a folder that does not exist, or is empty.
+    /// `progress` is told the bytes copied and checked, and those in all.
+    ///
+    /// Segments, which nobody ever changes, become hard links where both are on one file system,
+    /// and are copied otherwise; logs are copied up to where they ended. The folder appears under
+    /// its name after all of it was flushed, and read and checked: what fails or is interrupted
+    /// leaves nothing.
+    ///
+    /// # Errors
+    /// `InvalidArgument` for a target that is taken, `Corrupt` naming the damaged file of the
+    /// database, `Io`, `Interrupted`, `Closed`.
+    pub fn backup(&self, target: impl AsRef<Path>, progress: Progress<'_>) -> Result<()> {
+        let target = target.as_ref();
+        let mut bytes = 0;
+        for name in self.collections() {
+            bytes += self.collection(&name)?.stats()?.file_bytes;
+        }
+        let doing = format!("the backup to {}", target.display());
+        let mut copying = Copying::new(doing, bytes, progress);
+        let folder = UnfinishedFolder::create(target)?;
+        for frozen in self.frozen_collections() {
+            let to = folder.create_collection(frozen.view().name())?;
+            copy_collection(frozen, &to, &mut copying)?;
+        }
+        write_atomically(&folder.path().join(FORMAT_FILE), &format_file())?;
+        copying.check(folder.path(), self.source(), |report| {
+            let records = self.collection(&report.name).and_then(|collection| collection.len());
+            records.is_ok_and(|records| records as u64 == report.records)
+                && report.unfinished_bytes == 0
+        })?;
+        folder.complete()
+    }
+}
+
+fn copy_collection(frozen: &FrozenCollection, to: &Path, copying: &mut Copying<'_>) -> Result<()> {
+    let state = frozen.view().state()?;
+    let manifest = Manifest::of(&state, frozen.view().index(), frozen.next_segment());
+    for live in state.segments().iter() {
+        let path = segment_path(to, live.segment.number());
+        if link(&live.segment, &path)? {
+            copying.advance(live.segment.file_bytes())?;
+        } else {
+            let bytes = live.segment.bytes();
+            copying.write(&path, bytes.len() as u64, |offset, chunk| {
+                chunk.copy_from_slice(&bytes[offset as usize..offset as usize + chunk.len()]);
+                Ok(())
+            })?;
+        }
+    }
+    copy_logs(&state, frozen.log_end(), to, copying)?;
+    manifest.write(to)
+}
+
+/// Makes a hard link to a segment's file; false where that cannot be: on another file system, or
+/// because a merge has removed the file, which only its mapping keeps.
+fn link(segment: &Segment, to: &Path) -> Result<bool> {
+    if fs::hard_link(segment.path(), to).is_err() {
+        return Ok(false);
+    }
+    // A collection of the same name, created after ours was dropped, has such a file too. The salt
+    // in the header tells them apart.
+    let mut header = [0; SEGMENT_BLOCK_BYTES];
+    File::open(to)
+        .and_then(|file| read_exact_at(&file, &mut header, 0))
+        .map_err(Error::io(to, "read"))?;
+    if segment.bytes().starts_with(&header) {
+        return Ok(true);
+    }
+    fs::remove_file(to).map_err(Error::io(to, "remove"))?;
+    Ok(false)
+}
+
+/// Logs are never linked: opening a database may cut its logs off, and appends to the newest.
+fn copy_logs(state: &State, end: LogEnd, to: &Path, copying: &mut Copying<'_>) -> Result<()> {
+    let newest = state.active_head().log();
+    for head in state.heads() {
+        let log = head.log();
+        let bytes = if Arc::ptr_eq(log, newest) { end.offset } else { log.length()? };
+        copying.write(&log_path(to, log.generation), bytes, |offset, chunk| {
+            chunk.copy_from_slice(&log.read(offset, chunk.len())?);
+            Ok(())
+        })?;
+    }
+    match end.sealed {
+        true => Ok(()),
+        false => seal(&log_path(to, newest.generation), end),
+    }
+}
+
+/// With a seal, no byte of the copy can change unnoticed.
+fn seal(path: &Path, end: LogEnd) -> Result<()> {
+    let (log, _) = LogFile::open(path, true)?;
+    let LogEnd { offset, next_sequence, sealed } = end;
+    let mut writer = Writer { log: Arc::new(log), end: offset, next_sequence, sealed };
+    writer.append(&mut PreparedFrame::seal(), offset).map_err(Error::io(path, "write to"))?;
+    writer.log.flush()
+}
