@@ -91,7 +91,6 @@ def test_a_snapshot_cannot_be_written_to(database: rac.Database, tiny_encoder: r
 FORK = """
 import os, sys
 import rust_ai_core as rac
-from conftest import RunRac
 
 db = rac.open(sys.argv[1], durability="batch")
 items = db.collection("items", dimension=2)

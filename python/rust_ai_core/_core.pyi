@@ -272,6 +272,7 @@ def open(
     *,
     durability: _Durability = "sync",
     memory_limit: int | None = None,
+    read_only: bool = False,
 ) -> Database: ...
 def restore(
     backup: str | PathLike[str],

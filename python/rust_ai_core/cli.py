@@ -170,7 +170,6 @@ def search(
     """Find the passages that are closest in meaning to QUERY, or have its words, best first."""
     with _open(database) as opened:
         collection = opened.collection(name or _only_collection(opened))
-        _note(opened.recovered)
         if mode != "text":
             # Loads the model here, so that the time below is what a running program would see.
             _ = collection.encoder
@@ -220,7 +219,6 @@ def find(
     """
     with _open(database) as opened:
         collection = opened.collection(name or _only_collection(opened))
-        _note(opened.recovered)
         records = collection.find(
             where, order_by=order_by, descending=descending, offset=offset, limit=limit
         )
@@ -251,7 +249,6 @@ def facet(
     """
     with _open(database) as opened:
         collection = opened.collection(name or _only_collection(opened))
-        _note(opened.recovered)
         counts = collection.facet(key, where=where, limit=limit)
         if as_json:
             _print([{"value": value, "count": count} for value, count in counts])
@@ -484,7 +481,8 @@ def _require(path: Path) -> None:
 
 def _open(path: Path) -> rac.Database:
     _require(path)
-    return rac.open(path)
+    # So that it works beside a process that writes.
+    return rac.open(path, read_only=True)
 
 
 def _only_collection(database: rac.Database) -> str:

@@ -7,12 +7,14 @@ use std::sync::Arc;
 use parking_lot::MappedRwLockReadGuard;
 use roaring::RoaringBitmap;
 
-use crate::database::Shared;
+use crate::database::{READ_ONLY_DATABASE, Shared};
 use crate::database_snapshot::FrozenCollection;
 use crate::error::{Error, Result};
 use crate::filter::Filter;
+use crate::follower::Follower;
 use crate::index_options::IndexOptions;
 use crate::prepared::PreparedSearch;
+use crate::reader::Reader;
 use crate::record::{Batch, Document, Hit, Id, Record, ScoredId, Transaction, Written};
 use crate::schema::Schema;
 use crate::search::{Plan, SearchOptions};
@@ -41,6 +43,8 @@ pub struct Collection {
 enum Role {
     /// A database that writes, which a handle keeps open.
     Writer { store: Arc<Store>, _database: Arc<Shared> },
+    /// A database that is only read, which a handle keeps open.
+    Reader { follower: Arc<Follower>, _database: Arc<Reader> },
     /// A snapshot.
     Frozen(Arc<FrozenCollection>),
 }
@@ -77,13 +81,22 @@ impl Collection {
         Self { view: frozen.view().clone(), role: Role::Frozen(frozen) }
     }
 
+    pub(crate) fn following(follower: Arc<Follower>, database: Arc<Reader>) -> Self {
+        let view = follower.view().clone();
+        Self { view, role: Role::Reader { follower, _database: database } }
+    }
+
     fn state(&self) -> Result<MappedRwLockReadGuard<'_, State>> {
+        if let Role::Reader { follower, .. } = &self.role {
+            follower.refresh()?;
+        }
         self.view.state()
     }
 
     fn writer(&self) -> Result<&Arc<Store>> {
         match &self.role {
             Role::Writer { store, .. } => Ok(store),
+            Role::Reader { .. } => Err(Error::ReadOnly { what: READ_ONLY_DATABASE }),
             Role::Frozen(_) => Err(Error::ReadOnly { what: "a snapshot" }),
         }
     }
@@ -345,6 +358,7 @@ impl Collection {
     pub fn stats(&self) -> Result<CollectionStats> {
         match &self.role {
             Role::Writer { store, .. } => store.stats(),
+            Role::Reader { follower, .. } => follower.stats(),
             Role::Frozen(frozen) => CollectionStats::of(&*self.state()?, frozen.log_end().offset),
         }
     }

@@ -21,6 +21,7 @@ use crate::folder::{
 use crate::format::{COLLECTIONS_FOLDER, DROPPED_PREFIX, FORMAT_FILE, FORMAT_VERSION};
 use crate::index_options::IndexOptions;
 use crate::process::Owner;
+use crate::reader::Reader;
 use crate::schema::Schema;
 use crate::stats::CollectionStats;
 use crate::store::{Commitment, Store, TornTail};
@@ -100,8 +101,17 @@ pub struct DatabaseStats {
 /// others usable.
 #[derive(Clone)]
 pub struct Database {
-    shared: Arc<Shared>,
+    role: Role,
 }
+
+#[derive(Clone)]
+enum Role {
+    Writer(Arc<Shared>),
+    Reader(Arc<Reader>),
+}
+
+/// What nothing can be written to.
+pub(crate) const READ_ONLY_DATABASE: &str = "a database that was opened read-only";
 
 /// What all handles share.
 pub(crate) struct Shared {
@@ -168,7 +178,7 @@ impl Database {
             )),
         };
         Ok(Self {
-            shared: Arc::new(Shared {
+            role: Role::Writer(Arc::new(Shared {
                 path: path.to_owned(),
                 commitment,
                 options: options.clone(),
@@ -180,13 +190,35 @@ impl Database {
                 recovered: Mutex::default(),
                 lock: Mutex::new(Some(lock)),
                 owner: Owner::this_process(),
-            }),
+            })),
         })
+    }
+
+    /// Opens a database for reading, beside a process that writes, as often as wanted. Writes
+    /// nothing, not even a lock, so the folder may be read-only. Each read sees every write that
+    /// was acknowledged before the read began, each collection in the order of its writes and each
+    /// write as a whole. On one machine only: a network file system may show the files in another
+    /// order than they were written in.
+    ///
+    /// # Errors
+    /// `NotADatabase` where there is none, `Version` for one of a newer release, `Io`.
+    pub fn open_read_only(path: impl AsRef<Path>) -> Result<Self> {
+        Ok(Self { role: Role::Reader(Arc::new(Reader::open(path.as_ref())?)) })
+    }
+
+    fn writer(&self) -> Result<&Arc<Shared>> {
+        match &self.role {
+            Role::Writer(shared) => Ok(shared),
+            Role::Reader(_) => Err(Error::ReadOnly { what: READ_ONLY_DATABASE }),
+        }
     }
 
     /// The folder, as an absolute path.
     pub fn path(&self) -> &Path {
-        &self.shared.path
+        match &self.role {
+            Role::Writer(shared) => &shared.path,
+            Role::Reader(reader) => reader.path(),
+        }
     }
 
     /// A collection. With a schema it is created where it is missing.
@@ -216,25 +248,33 @@ impl Database {
         if let Some(schema) = &schema {
             schema.validate()?;
         }
-        let store = self.shared.store(name, schema.as_ref(), index)?;
+        let collection = match &self.role {
+            Role::Writer(shared) => {
+                Collection::new(shared.store(name, schema.as_ref(), index)?, shared.clone())
+            }
+            Role::Reader(reader) => Collection::following(reader.follower(name)?, reader.clone()),
+        };
         if let Some(requested) = schema
-            && requested != *store.schema()
+            && requested != *collection.schema()
         {
             return Err(Error::SchemaMismatch {
                 name: name.to_owned(),
-                existing: Box::new(store.schema().clone()),
+                existing: Box::new(collection.schema().clone()),
                 requested: Box::new(requested),
             });
         }
         if let Some(index) = index {
-            store.set_index(index)?;
+            collection.set_index(index)?;
         }
-        Ok(Collection::new(store, self.shared.clone()))
+        Ok(collection)
     }
 
     /// The names of all collections, sorted.
     pub fn collections(&self) -> Result<Vec<String>> {
-        Ok(self.shared.collections()?.keys().cloned().collect())
+        match &self.role {
+            Role::Writer(shared) => Ok(shared.collections()?.keys().cloned().collect()),
+            Role::Reader(reader) => reader.collections(),
+        }
     }
 
     /// Deletes a collection and all its records. Handles to it say `NotFound` from then on.
@@ -243,7 +283,7 @@ impl Database {
     /// `NotFound`, `Io`, `Closed`.
     pub fn drop_collection(&self, name: &str) -> Result<()> {
         check_name(name)?;
-        self.shared.drop_collection(name)
+        self.writer()?.drop_collection(name)
     }
 
     /// Returns once everything written so far, to any collection, is on the medium.
@@ -251,7 +291,7 @@ impl Database {
     /// # Errors
     /// `Io` or `Poisoned` where the operating system could not write it, `Closed`.
     pub fn flush(&self) -> Result<()> {
-        let stores: Vec<_> = self.shared.collections()?.values().flatten().cloned().collect();
+        let stores: Vec<_> = self.writer()?.collections()?.values().flatten().cloned().collect();
         stores.iter().try_for_each(|store| store.flush())
     }
 
@@ -262,12 +302,22 @@ impl Database {
     /// # Errors
     /// `Io` or `Poisoned` where something could not be written; it is closed all the same.
     pub fn close(&self) -> Result<()> {
-        self.shared.close()
+        match &self.role {
+            Role::Writer(shared) => shared.close(),
+            Role::Reader(reader) => {
+                reader.close();
+                Ok(())
+            }
+        }
     }
 
     /// The torn tails that were cut off, of the collections in use so far.
     pub fn recovered(&self) -> Vec<Recovery> {
-        self.shared.recovered.lock().clone()
+        match &self.role {
+            Role::Writer(shared) => shared.recovered.lock().clone(),
+            // What a writer left unfinished is its own business.
+            Role::Reader(_) => Vec::new(),
+        }
     }
 
     /// What the database takes. Reads every collection into memory.
@@ -276,7 +326,7 @@ impl Database {
     /// `Corrupt` for a damaged collection, `Io`, `Closed`.
     pub fn stats(&self) -> Result<DatabaseStats> {
         let stats = |name: String| {
-            let stats = self.shared.store(&name, None, None)?.stats()?;
+            let stats = self.collection(&name, None)?.stats()?;
             Ok((name, stats))
         };
         let collections = self.collections()?.into_iter().map(stats).collect::<Result<_>>()?;
@@ -284,12 +334,16 @@ impl Database {
     }
 
     /// All collections as they are now, for reads that agree with one another whatever is written
-    /// meanwhile. Reads every collection into memory.
+    /// meanwhile. Reads every collection into memory. Of a database that was opened read-only each
+    /// collection is at one moment, but they are looked at one after the other.
     ///
     /// # Errors
     /// `Corrupt` for a damaged collection, `Io`, `Closed`.
     pub fn snapshot(&self) -> Result<DatabaseSnapshot> {
-        self.shared.snapshot()
+        match &self.role {
+            Role::Writer(shared) => shared.snapshot(),
+            Role::Reader(reader) => reader.snapshot(),
+        }
     }
 }
 

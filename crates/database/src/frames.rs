@@ -39,7 +39,11 @@ pub(crate) struct Frames<'a> {
 
 impl<'a> Frames<'a> {
     pub(crate) fn new(log: &'a LogFile) -> Result<Self> {
-        let offset = log.first_frame;
+        Self::starting_at(log, log.first_frame)
+    }
+
+    /// From a frame's start on.
+    pub(crate) fn starting_at(log: &'a LogFile, offset: u64) -> Result<Self> {
         let source = Sequential { file: log.file.as_file(), offset };
         Ok(Self {
             log,

@@ -74,8 +74,14 @@ impl Manifest {
             Err(error) if error.kind() == ErrorKind::NotFound => return Ok(None),
             Err(error) => return Err(Error::io(&path, "read")(error)),
         };
+        Self::parse(&path, &bytes).map(Some)
+    }
+
+    /// # Errors
+    /// `Corrupt` or `Version` for one that cannot be used.
+    pub(crate) fn parse(path: &Path, bytes: &[u8]) -> Result<Self> {
         let corrupt = |reason: &str| Error::Corrupt {
-            path: path.clone(),
+            path: path.to_owned(),
             offset: 0,
             reason: reason.to_owned(),
         };
@@ -92,6 +98,7 @@ impl Manifest {
         }
         let version = u32::from_le_bytes([content[8], content[9], content[10], content[11]]);
         if version > FORMAT_VERSION {
+            let path = path.to_owned();
             return Err(Error::Version { path, found: version, supported: FORMAT_VERSION });
         }
         if crc32fast::hash(content).to_le_bytes() != checksum {
@@ -99,7 +106,6 @@ impl Manifest {
         }
         let decoded = decode(content).filter(|_| version == FORMAT_VERSION);
         decoded
-            .map(Some)
             .ok_or_else(|| corrupt("the manifest's checksum matches but its content is impossible"))
     }
 

@@ -11,7 +11,7 @@ use crate::generations::{generation_of, generations, log_path, number_of};
 use crate::head::Head;
 use crate::index_options::IndexOptions;
 use crate::log::LogFile;
-use crate::manifest::Manifest;
+use crate::manifest::{Manifest, SegmentEntry};
 use crate::replay::{Replayed, replay};
 use crate::schema::Schema;
 use crate::segment::{Segment, segment_path};
@@ -51,19 +51,8 @@ pub(crate) fn open(disk: &Disk, folder: &Path) -> Result<Opened> {
         return Err(corrupt(format!("log {} is missing", manifest.first_log)));
     }
     let mut generation = manifest.first_log;
-    let (log, schema) = open_log(disk, folder, generation)?;
-    let mut segments = Vec::with_capacity(manifest.segments.len());
-    for entry in &manifest.segments {
-        let path = segment_path(folder, entry.number);
-        let segment = Arc::new(Segment::open(&path, entry.number, &schema)?);
-        if entry.dead.max().is_some_and(|row| row >= segment.rows()) {
-            return Err(corrupt(format!(
-                "segment {} has fewer rows than died in it",
-                entry.number
-            )));
-        }
-        segments.push(LiveSegment { segment, dead: Arc::new(entry.dead.clone()) });
-    }
+    let (log, schema) = open_log(disk, folder, generation, true)?;
+    let segments = open_segments(folder, &manifest, &schema, &[])?;
     let mut log = Arc::new(log);
     let head = Head::new(&schema, log.clone());
     let mut state = State::new(segments, manifest.documents.clone(), head);
@@ -81,7 +70,7 @@ pub(crate) fn open(disk: &Disk, folder: &Path) -> Result<Opened> {
             return Err(log.corrupt(replayed.end, "the log ends without a seal, but was continued"));
         }
         generation += 1;
-        let (next, next_schema) = open_log(disk, folder, generation)?;
+        let (next, next_schema) = open_log(disk, folder, generation, true)?;
         if next_schema != schema {
             return Err(next.corrupt(0, "the log belongs to another collection"));
         }
@@ -91,12 +80,42 @@ pub(crate) fn open(disk: &Disk, folder: &Path) -> Result<Opened> {
     }
 }
 
-fn open_log(disk: &Disk, folder: &Path, generation: u64) -> Result<(LogFile, Schema)> {
-    let (log, schema) = LogFile::open(disk, &log_path(folder, generation), true)?;
+pub(crate) fn open_log(
+    disk: &Disk,
+    folder: &Path,
+    generation: u64,
+    writable: bool,
+) -> Result<(LogFile, Schema)> {
+    let (log, schema) = LogFile::open(disk, &log_path(folder, generation), writable)?;
     match log.generation == generation {
         true => Ok((log, schema)),
         false => Err(log.corrupt(16, "the header's generation is not the file name's")),
     }
+}
+
+/// The manifest's segments; those among `known` are not opened again.
+pub(crate) fn open_segments(
+    folder: &Path,
+    manifest: &Manifest,
+    schema: &Schema,
+    known: &[LiveSegment],
+) -> Result<Vec<LiveSegment>> {
+    let open = |entry: &SegmentEntry| {
+        let known = known.iter().find(|live| live.segment.number() == entry.number);
+        let segment = match known {
+            Some(live) => live.segment.clone(),
+            None => {
+                let path = segment_path(folder, entry.number);
+                Arc::new(Segment::open(&path, entry.number, schema)?)
+            }
+        };
+        if entry.dead.max().is_some_and(|row| row >= segment.rows()) {
+            let reason = format!("segment {} has fewer rows than died in it", entry.number);
+            return Err(Error::corrupt(folder, 0, reason));
+        }
+        Ok(LiveSegment { segment, dead: Arc::new(entry.dead.clone()) })
+    };
+    manifest.segments.iter().map(open).collect()
 }
 
 /// Removes what the manifest does not know: logs that became segments, segments that were merged or

@@ -6,7 +6,8 @@ use crate::frames::{Fault, Frames};
 use crate::log::LogFile;
 use crate::schema::Schema;
 use crate::state::State;
-use crate::transaction;
+use crate::transaction::{self, Changes};
+use crate::writer::LogEnd;
 
 /// What a log adds up to.
 pub(crate) struct Replayed {
@@ -31,34 +32,16 @@ pub(crate) struct Replayed {
 /// # Errors
 /// `Corrupt` for damage; then nothing is cut.
 pub(crate) fn replay(log: &LogFile, schema: &Schema, mut state: State) -> Result<Replayed> {
-    let mut frames = Frames::new(log)?;
-    let mut next_sequence = 1;
-    let mut sealed = true;
-    loop {
-        let offset = frames.offset();
-        match frames.next()? {
-            None => break,
-            Some(Ok(frame)) => {
-                if frame.header.sequence != next_sequence {
-                    return Err(log.corrupt(offset, "a frame is missing or out of order"));
-                }
-                sealed = frame.header.kind != FRAME_TRANSACTION;
-                if !sealed {
-                    let changes = transaction::decode(frame.payload, schema.dimension)
-                        .ok_or_else(|| log.corrupt(offset, "a frame's content is impossible"))?;
-                    let replaced = state.replaced_by(&changes)?;
-                    state.apply(changes, replaced, frame.payload_offset);
-                }
-                next_sequence += 1;
-            }
-            Some(Err(fault)) => {
-                refuse_damage(log, &frames, next_sequence, &fault)?;
-                break;
-            }
-        }
+    let mut log_end = LogEnd::of_empty(log);
+    let (frames, fault) = read_transactions(log, schema, &mut log_end, &mut |changes, offset| {
+        let replaced = state.replaced_by(&changes)?;
+        state.apply(changes, replaced, offset);
+        Ok(())
+    })?;
+    let LogEnd { offset: end, next_sequence, sealed } = log_end;
+    if let Some(fault) = fault {
+        refuse_damage(log, &frames, next_sequence, &fault)?;
     }
-
-    let end = frames.offset();
     let bytes_cut = frames.end() - end;
     if bytes_cut > 0 {
         log.file.set_length(end).map_err(Error::io(&log.path, "cut the torn tail off"))?;
@@ -68,7 +51,44 @@ pub(crate) fn replay(log: &LogFile, schema: &Schema, mut state: State) -> Result
     Ok(Replayed { state, end, next_sequence, sealed, bytes_cut })
 }
 
-fn refuse_damage(
+/// Hands each transaction from `end` on, and where its payload starts, to `apply`, and moves `end`
+/// behind it. Returns what is wrong with the first frame that is not whole, if there is one.
+///
+/// # Errors
+/// `Corrupt` for frames that are whole and make no sense, `Io`, and what `apply` says.
+pub(crate) fn read_transactions<'a>(
+    log: &'a LogFile,
+    schema: &Schema,
+    end: &mut LogEnd,
+    apply: &mut dyn FnMut(Changes, u64) -> Result<()>,
+) -> Result<(Frames<'a>, Option<Fault>)> {
+    let mut frames = Frames::starting_at(log, end.offset)?;
+    loop {
+        let offset = frames.offset();
+        let frame = match frames.next()? {
+            None => return Ok((frames, None)),
+            Some(Err(fault)) => return Ok((frames, Some(fault))),
+            Some(Ok(frame)) => frame,
+        };
+        if frame.header.sequence != end.next_sequence {
+            return Err(log.corrupt(offset, "a frame is missing or out of order"));
+        }
+        end.sealed = frame.header.kind != FRAME_TRANSACTION;
+        if !end.sealed {
+            let changes = transaction::decode(frame.payload, schema.dimension)
+                .ok_or_else(|| log.corrupt(offset, "a frame's content is impossible"))?;
+            apply(changes, frame.payload_offset)?;
+        }
+        end.next_sequence += 1;
+        end.offset = frames.offset();
+    }
+}
+
+/// Says whether bytes that are no frame are damage.
+///
+/// # Errors
+/// `Corrupt` if they are.
+pub(crate) fn refuse_damage(
     log: &LogFile,
     frames: &Frames<'_>,
     next_sequence: u64,

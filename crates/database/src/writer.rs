@@ -18,6 +18,13 @@ pub(crate) struct LogEnd {
     pub(crate) sealed: bool,
 }
 
+impl LogEnd {
+    /// Of a log of which no frame was read.
+    pub(crate) fn of_empty(log: &LogFile) -> Self {
+        Self { offset: log.first_frame, next_sequence: 1, sealed: true }
+    }
+}
+
 /// The end of the log, where one thread at a time appends.
 pub(crate) struct Writer {
     pub(crate) log: Arc<LogFile>,

@@ -54,6 +54,11 @@ fn element_named(dtype: &Bound<'_, PyAny>) -> PyResult<ElementType> {
 /// survives a power failure; `"batch"` once the operating system has it, which survives the end of
 /// the process by whatever cause, and reaches the disk within about 0.2 seconds.
 ///
+/// With `read_only=True` any number of processes read beside the one that writes: nothing is created,
+/// locked or written, so the directory may be read-only too. Every read sees all that was
+/// acknowledged before it began; nothing has to be opened again. What would write raises
+/// ReadOnlyError, and `durability` and `memory_limit` mean nothing. See docs/processes.md.
+///
 /// `memory_limit` bounds, in bytes and for each collection, what records on their way to the disk and
 /// the building of indexes take; larger collections are then indexed in several parts. Indexes
 /// themselves are mapped files, which the operating system keeps in memory as far as there is room:
@@ -70,12 +75,13 @@ fn element_named(dtype: &Bound<'_, PyAny>) -> PyResult<ElementType> {
 /// 2
 /// 'b'
 #[pyfunction]
-#[pyo3(signature = (path, *, durability = "sync", memory_limit = None))]
+#[pyo3(signature = (path, *, durability = "sync", memory_limit = None, read_only = false))]
 pub(crate) fn open(
     py: Python<'_>,
     path: PathBuf,
     durability: &str,
     #[pyo3(from_py_with = optional_count)] memory_limit: Option<usize>,
+    read_only: bool,
 ) -> PyResult<Database> {
     if memory_limit.is_some_and(|limit| limit < LEAST_MEMORY) {
         return Err(Kind::Argument.error("memory_limit is at least 1 MiB (1048576 bytes)"));
@@ -89,6 +95,10 @@ pub(crate) fn open(
             );
         }
     };
+    if read_only {
+        let inner = py.detach(|| database::Database::open_read_only(&path)).or_raise()?;
+        return Ok(Database { inner });
+    }
     let memory_limit = memory_limit.map(|bytes| bytes as u64);
     let threads = threads::configured_threads()?;
     let options = Options { durability, memory_limit, threads, ..Options::default() };
