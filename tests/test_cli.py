@@ -281,9 +281,16 @@ def test_reading_makes_no_database(
     assert not (tmp_path / "n.rac").exists()
 
 
-def test_a_database_in_use_is_told(notes: Path, run_rac: RunRac) -> None:
+def test_a_database_in_use_is_read_and_not_written(
+    notes: Path, run_rac: RunRac, tmp_path: Path
+) -> None:
     with rac.open(notes):
-        assert_fails(run_rac("stats", notes, check=False), 1, "rac: error: ")
+        assert "documents" in run_rac("stats", notes).stdout
+        run_rac("backup", notes, tmp_path / "backup.rac")
+        source = tmp_path / "more.txt"
+        source.write_text("More.")
+        refused = run_rac("ingest", source, "--into", notes, check=False)
+        assert_fails(refused, 1, "rac: error: ")
 
 
 @pytest.mark.parametrize(
