@@ -302,7 +302,6 @@ def export(
     """
     with _open(database) as opened:
         collection = opened.collection(name or _only_collection(opened))
-        _note(opened.recovered)
         start = time.perf_counter()
         records = collection.export(file, where=where, progress=True)
         seconds = time.perf_counter() - start
