@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use crate::copying::{Copying, UnfinishedFolder};
 use crate::database_snapshot::{DatabaseSnapshot, FrozenCollection};
+use crate::disk::Disk;
 use crate::error::{Error, Result};
 use crate::files::{read_exact_at, write_atomically};
 use crate::folder::format_file;
@@ -42,9 +43,9 @@ impl DatabaseSnapshot {
         let folder = UnfinishedFolder::create(target)?;
         for frozen in self.frozen_collections() {
             let to = folder.create_collection(frozen.view().name())?;
-            copy_collection(frozen, &to, &mut copying)?;
+            copy_collection(frozen, folder.disk(), &to, &mut copying)?;
         }
-        write_atomically(&folder.path().join(FORMAT_FILE), &format_file())?;
+        write_atomically(folder.disk(), &folder.path().join(FORMAT_FILE), &format_file())?;
         copying.check(folder.path(), self.source(), |report| {
             let records = self.collection(&report.name).and_then(|collection| collection.len());
             records.is_ok_and(|records| records as u64 == report.records)
@@ -54,7 +55,12 @@ impl DatabaseSnapshot {
     }
 }
 
-fn copy_collection(frozen: &FrozenCollection, to: &Path, copying: &mut Copying<'_>) -> Result<()> {
+fn copy_collection(
+    frozen: &FrozenCollection,
+    disk: &Disk,
+    to: &Path,
+    copying: &mut Copying<'_>,
+) -> Result<()> {
     let state = frozen.view().state()?;
     let manifest = Manifest::of(&state, frozen.view().index(), frozen.next_segment());
     for live in state.segments().iter() {
@@ -69,8 +75,8 @@ fn copy_collection(frozen: &FrozenCollection, to: &Path, copying: &mut Copying<'
             })?;
         }
     }
-    copy_logs(&state, frozen.log_end(), to, copying)?;
-    manifest.write(to)
+    copy_logs(&state, frozen.log_end(), disk, to, copying)?;
+    manifest.write(disk, to)
 }
 
 /// Makes a hard link to a segment's file; false where that cannot be: on another file system, or
@@ -93,7 +99,13 @@ fn link(segment: &Segment, to: &Path) -> Result<bool> {
 }
 
 /// Logs are never linked: opening a database may cut its logs off, and appends to the newest.
-fn copy_logs(state: &State, end: LogEnd, to: &Path, copying: &mut Copying<'_>) -> Result<()> {
+fn copy_logs(
+    state: &State,
+    end: LogEnd,
+    disk: &Disk,
+    to: &Path,
+    copying: &mut Copying<'_>,
+) -> Result<()> {
     let newest = state.active_head().log();
     for head in state.heads() {
         let log = head.log();
@@ -105,13 +117,13 @@ fn copy_logs(state: &State, end: LogEnd, to: &Path, copying: &mut Copying<'_>) -
     }
     match end.sealed {
         true => Ok(()),
-        false => seal(&log_path(to, newest.generation), end),
+        false => seal(disk, &log_path(to, newest.generation), end),
     }
 }
 
 /// With a seal, no byte of the copy can change unnoticed.
-fn seal(path: &Path, end: LogEnd) -> Result<()> {
-    let (log, _) = LogFile::open(path, true)?;
+fn seal(disk: &Disk, path: &Path, end: LogEnd) -> Result<()> {
+    let (log, _) = LogFile::open(disk, path, true)?;
     let LogEnd { offset, next_sequence, sealed } = end;
     let mut writer = Writer { log: Arc::new(log), end: offset, next_sequence, sealed };
     writer.append(&mut PreparedFrame::seal(), offset).map_err(Error::io(path, "write to"))?;

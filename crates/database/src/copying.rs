@@ -4,6 +4,7 @@ use std::fs::{self, File};
 use std::io::{ErrorKind, Write};
 use std::path::{Path, PathBuf};
 
+use crate::disk::Disk;
 use crate::error::{Error, Result};
 use crate::files::{file_names, sync_directory, unfinished_path};
 use crate::format::COLLECTIONS_FOLDER;
@@ -15,7 +16,10 @@ const CHUNK_BYTES: usize = 4 << 20;
 
 /// A folder that gets its name once it is complete and on the medium. Dropped before that, it is
 /// removed with all that is in it.
+///
+/// It is written to the operating system's files, wherever the database that is copied has its own.
 pub(crate) struct UnfinishedFolder {
+    disk: Disk,
     path: PathBuf,
     target: PathBuf,
     is_complete: bool,
@@ -40,7 +44,7 @@ impl UnfinishedFolder {
         }
         let path = unfinished_path(&target);
         match fs::create_dir(&path) {
-            Ok(()) => Ok(Self { path, target, is_complete: false }),
+            Ok(()) => Ok(Self { disk: Disk::default(), path, target, is_complete: false }),
             Err(error) if error.kind() == ErrorKind::AlreadyExists => {
                 Err(Error::InvalidArgument(format!(
                     "{} is there: another process is copying to the same place, or was killed \
@@ -50,6 +54,11 @@ impl UnfinishedFolder {
             }
             Err(error) => Err(Error::io(&path, "create")(error)),
         }
+    }
+
+    /// What changes in it go through.
+    pub(crate) fn disk(&self) -> &Disk {
+        &self.disk
     }
 
     /// Where it is until it is complete.
@@ -69,14 +78,14 @@ impl UnfinishedFolder {
         let collections = self.path.join(COLLECTIONS_FOLDER);
         if collections.exists() {
             for name in file_names(&collections)? {
-                sync_directory(&collections.join(name))?;
+                sync_directory(&self.disk, &collections.join(name))?;
             }
-            sync_directory(&collections)?;
+            sync_directory(&self.disk, &collections)?;
         }
-        sync_directory(&self.path)?;
+        sync_directory(&self.disk, &self.path)?;
         fs::rename(&self.path, &self.target).map_err(Error::io(&self.target, "rename to"))?;
         self.is_complete = true;
-        self.target.parent().map_or(Ok(()), sync_directory)
+        self.target.parent().map_or(Ok(()), |parent| sync_directory(&self.disk, parent))
     }
 }
 

@@ -14,6 +14,7 @@ use std::sync::Arc;
 use parking_lot::Mutex;
 
 use crate::database_snapshot::FrozenCollection;
+use crate::disk::Disk;
 use crate::error::{Error, Result};
 use crate::generations::{generations, log_path};
 use crate::head::Head;
@@ -207,7 +208,7 @@ fn load_files(
     known: &[LiveSegment],
 ) -> Result<(Tail, Schema, State)> {
     let newest = generations(folder)?.last().copied();
-    let (log, schema) = open_log(folder, manifest.first_log, false)?;
+    let (log, schema) = open_log(&Disk::default(), folder, manifest.first_log, false)?;
     let segments = open_segments(folder, manifest, &schema, known)?;
     let log = Arc::new(log);
     let head = Head::new(&schema, log.clone());
@@ -252,7 +253,7 @@ fn follow(
         // A seal also stands where the database was closed once. But a log that is followed by
         // another one does not grow any more, and this is all of it:
         read_tail(tail, schema, apply)?;
-        let (log, next_schema) = open_log(folder, generation, false)?;
+        let (log, next_schema) = open_log(&Disk::default(), folder, generation, false)?;
         if next_schema != *schema {
             return Err(log.corrupt(0, "the log belongs to another collection"));
         }
