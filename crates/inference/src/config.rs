@@ -1,4 +1,4 @@
-//! What a model folder says about its model: `config.json` and the files of sentence-transformers.
+//! What `config.json` says about a model of ours.
 
 use std::fs;
 use std::path::Path;
@@ -8,7 +8,9 @@ use serde::Deserialize;
 use serde::de::DeserializeOwned;
 
 use crate::error::{Error, Result};
+use crate::pooling::Pooling;
 use crate::prompts::Prompts;
+use crate::sentence_files::SentenceFiles;
 
 /// A family of architectures that share one set of tensor names.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -19,21 +21,6 @@ pub(crate) enum Family {
     DistilBert,
     /// MPNet: other names, no token types, attention that knows how far apart two tokens are.
     Mpnet,
-}
-
-/// How token vectors become a text's vector.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Pooling {
-    /// The mean over all tokens, special ones included.
-    Mean,
-    /// The vector of the first token.
-    Cls,
-    /// The vector of the last token.
-    Last,
-    /// The greatest value of all tokens, number by number.
-    Max,
-    /// The sum over all tokens, divided by the square root of their number.
-    MeanSqrtLen,
 }
 
 /// Everything that the forward pass needs to know besides weights.
@@ -97,38 +84,6 @@ pub(crate) enum Task {
     Score,
 }
 
-/// An entry of `modules.json`.
-#[derive(Deserialize)]
-struct Module {
-    path: String,
-    r#type: String,
-}
-
-/// `1_Pooling/config.json`; newer versions name one mode, older ones set one flag.
-#[derive(Deserialize)]
-struct PoolingFlags {
-    pooling_mode: Option<String>,
-    #[serde(default)]
-    pooling_mode_cls_token: bool,
-    #[serde(default)]
-    pooling_mode_mean_tokens: bool,
-    #[serde(default)]
-    pooling_mode_max_tokens: bool,
-    #[serde(default)]
-    pooling_mode_mean_sqrt_len_tokens: bool,
-    #[serde(default)]
-    pooling_mode_weightedmean_tokens: bool,
-    #[serde(default)]
-    pooling_mode_lasttoken: bool,
-    include_prompt: Option<bool>,
-}
-
-/// `sentence_bert_config.json`.
-#[derive(Deserialize)]
-struct SentenceConfig {
-    max_seq_length: Option<usize>,
-}
-
 /// Heads that a checkpoint may carry and an encoder leaves unused.
 const PRETRAINING_HEADS: [&str; 2] = ["ForMaskedLM", "ForPreTraining"];
 
@@ -177,12 +132,7 @@ impl Config {
             }
         }
         let transformer: Transformer = required(&path)?;
-        let first_position = if matches!(architecture.as_str(), "roberta" | "xlm-roberta" | "mpnet")
-        {
-            transformer.pad_token_id.unwrap_or(1) + 1
-        } else {
-            0
-        };
+        let first_position = first_position(&architecture, transformer.pad_token_id);
         if transformer.position_embedding_type.as_deref().is_some_and(|kind| kind != "absolute") {
             return Err(unsupported("its position embeddings are not absolute".into()));
         }
@@ -203,18 +153,8 @@ impl Config {
             return Err(Error::Malformed { path, reason: "it has no positions".into() });
         }
 
-        let modules: Vec<Module> = read_json(&folder.join("modules.json"))?.unwrap_or_default();
-        let pooling = pooling(folder, &modules)?;
-        if let Some(module) = modules.iter().find(|module| {
-            !["Transformer", "Pooling", "Normalize"]
-                .iter()
-                .any(|kind| module.r#type.ends_with(kind))
-        }) {
-            return Err(unsupported(format!("its modules.json has a {}", module.r#type)));
-        }
         let longest = transformer.max_position_embeddings - first_position;
-        let stated = read_json::<SentenceConfig>(&folder.join("sentence_bert_config.json"))?
-            .and_then(|config| config.max_seq_length);
+        let sentences = SentenceFiles::read(folder)?;
         Ok(Config {
             family,
             layers: transformer.num_hidden_layers,
@@ -230,43 +170,19 @@ impl Config {
                 Family::Mpnet => Some(transformer.relative_attention_num_buckets.unwrap_or(32)),
                 Family::Bert | Family::DistilBert => None,
             },
-            pooling,
-            normalize: modules.iter().any(|module| module.r#type.ends_with("Normalize")),
-            prompts: Prompts::read(folder)?,
-            max_tokens: stated.unwrap_or(longest).min(longest),
+            pooling: sentences.pooling,
+            normalize: sentences.normalize,
+            prompts: sentences.prompts,
+            max_tokens: sentences.max_tokens.unwrap_or(longest).min(longest),
         })
     }
 }
 
-/// The pooling of a sentence-transformers folder; mean where the folder is a plain transformer.
-fn pooling(folder: &Path, modules: &[Module]) -> Result<Pooling> {
-    let Some(module) = modules.iter().find(|module| module.r#type.ends_with("Pooling")) else {
-        return Ok(Pooling::Mean);
-    };
-    let unsupported = |reason: String| Error::Unsupported { path: folder.to_path_buf(), reason };
-    let flags: PoolingFlags = required(&folder.join(&module.path).join("config.json"))?;
-    let modes = [
-        ("mean", flags.pooling_mode_mean_tokens, Some(Pooling::Mean)),
-        ("cls", flags.pooling_mode_cls_token, Some(Pooling::Cls)),
-        ("lasttoken", flags.pooling_mode_lasttoken, Some(Pooling::Last)),
-        ("max", flags.pooling_mode_max_tokens, Some(Pooling::Max)),
-        (
-            "mean_sqrt_len_tokens",
-            flags.pooling_mode_mean_sqrt_len_tokens,
-            Some(Pooling::MeanSqrtLen),
-        ),
-        ("weightedmean", flags.pooling_mode_weightedmean_tokens, None),
-    ];
-    if flags.include_prompt == Some(false) {
-        return Err(unsupported("its pooling leaves out the prompt's tokens".into()));
-    }
-    let named = flags.pooling_mode.as_deref();
-    let mut chosen = modes.iter().filter(|(name, flag, _)| *flag || named == Some(name));
-    match (chosen.next(), chosen.next()) {
-        (Some((_, _, Some(pooling))), None) => Ok(*pooling),
-        (Some((name, _, None)), None) => Err(unsupported(format!("its pooling is {name}"))),
-        (None, _) => Err(unsupported("its pooling names no mode that is known".into())),
-        (Some(_), Some(_)) => Err(unsupported("its pooling joins several modes".into())),
+/// The position of a sequence's first token: RoBERTa's kin begin after the padding index.
+pub(crate) fn first_position(model_type: &str, pad_token: Option<usize>) -> usize {
+    match model_type {
+        "roberta" | "xlm-roberta" | "mpnet" => pad_token.unwrap_or(1) + 1,
+        _ => 0,
     }
 }
 

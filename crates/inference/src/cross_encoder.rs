@@ -111,7 +111,8 @@ impl CrossEncoder {
             return Err(unsupported(format!("{} tokens hold no pair", config.max_tokens)));
         }
         let path = folder.join("model.safetensors");
-        let fingerprint = fingerprint(&(&config, activation), folder, &path)?;
+        let fingerprint =
+            fingerprint(&(&config, activation), &[&path, &folder.join("tokenizer.json")])?;
         let head = Head::new(&Weights::open(&path, Transformer::WORDS)?, &config)?;
         Ok(CrossEncoder {
             folder: folder.to_path_buf(),

@@ -3,10 +3,10 @@
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, PoisonError};
 
-use kernels::{Backend, Precision};
+use kernels::Precision;
 use rayon::prelude::*;
 
-use crate::config::{Config, Pooling, Task};
+use crate::config::{Config, Task};
 use crate::error::{Error, Result};
 use crate::prompts::Prompts;
 use crate::scheduler::Workload;
@@ -43,7 +43,7 @@ impl Encoder {
         let tokenizer = LimitedTokenizer::read(&folder.join("tokenizer.json"), config.max_tokens)?;
         check_vocabulary(folder, tokenizer.vocabulary(), &config)?;
         let path = folder.join("model.safetensors");
-        let fingerprint = fingerprint(&config, folder, &path)?;
+        let fingerprint = fingerprint(&config, &[&path, &folder.join("tokenizer.json")])?;
         let transformer = Transformer::new(&path, config, precision)?;
         Ok(Encoder {
             folder: folder.to_path_buf(),
@@ -166,47 +166,15 @@ impl Encoder {
         let lock = || self.workspaces.lock().unwrap_or_else(PoisonError::into_inner);
         let mut workspace = lock().pop().unwrap_or_default();
         self.transformer.forward(ids, parts, &mut workspace);
-        let dimension = self.dimension();
+        let config = self.transformer.config();
+        let dimension = config.hidden;
         let mut states = workspace.states.as_slice();
         for (text, vector) in ids.iter().zip(vectors.chunks_exact_mut(dimension)) {
             let (own, rest) = states.split_at(text.len() * dimension);
-            self.pool(own, vector);
+            config.pooling.pool(own, config.normalize, vector);
             states = rest;
         }
         lock().push(workspace);
-    }
-
-    /// A text's vector from its token vectors; zeros for a text without any token.
-    fn pool(&self, states: &[f32], vector: &mut [f32]) {
-        if states.is_empty() {
-            return;
-        }
-        let config = self.transformer.config();
-        let backend = Backend::active();
-        let width = vector.len();
-        let tokens = states.chunks_exact(width);
-        let count = tokens.len() as f32;
-        match config.pooling {
-            Pooling::Cls => vector.copy_from_slice(&states[..width]),
-            Pooling::Last => vector.copy_from_slice(&states[states.len() - width..]),
-            Pooling::Max => {
-                vector.fill(f32::NEG_INFINITY);
-                for token in tokens {
-                    vector.iter_mut().zip(token).for_each(|(most, x)| *most = most.max(*x));
-                }
-            }
-            Pooling::Mean | Pooling::MeanSqrtLen => {
-                tokens.for_each(|token| backend.add_assign(vector, token));
-                let mean = config.pooling == Pooling::Mean;
-                let divisor = if mean { count } else { count.sqrt() };
-                vector.iter_mut().for_each(|x| *x /= divisor);
-            }
-        }
-        if config.normalize {
-            // The lower limit is the one of torch's normalize.
-            let norm = backend.norm(vector).max(1e-12);
-            vector.iter_mut().for_each(|x| *x /= norm);
-        }
     }
 }
 
@@ -261,14 +229,10 @@ pub(crate) fn check_vocabulary(folder: &Path, ids: usize, config: &Config) -> Re
     })
 }
 
-/// Of the weights, the tokenizer and the settings that shape a vector.
-pub(crate) fn fingerprint(
-    config: &impl std::fmt::Debug,
-    folder: &Path,
-    weights: &Path,
-) -> Result<String> {
+/// Of the files and the settings that shape a vector.
+pub(crate) fn fingerprint(config: &impl std::fmt::Debug, files: &[&Path]) -> Result<String> {
     let mut hasher = blake3::Hasher::new();
-    for path in [weights, &folder.join("tokenizer.json")] {
+    for path in files {
         let failed = |source| Error::Read { path: path.to_path_buf(), source };
         let file = std::fs::File::open(path).map_err(failed)?;
         hasher.update(&file.metadata().map_err(failed)?.len().to_le_bytes());

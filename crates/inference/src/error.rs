@@ -29,6 +29,14 @@ pub enum Error {
         /// What is not supported, and what is.
         reason: String,
     },
+    /// The library that runs ONNX models cannot be used.
+    #[error("ONNX Runtime at {} cannot be used: {reason}", path.display())]
+    Runtime {
+        /// The shared library.
+        path: PathBuf,
+        /// Why not.
+        reason: String,
+    },
     /// A text could not be tokenized.
     #[error("text {index} cannot be tokenized: {reason}")]
     Tokenize {

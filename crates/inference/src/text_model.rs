@@ -7,6 +7,7 @@ use rayon::prelude::*;
 
 use crate::encoder::Encoder;
 use crate::error::{Error, Result};
+use crate::onnx_encoder::OnnxEncoder;
 use crate::prompts::Prompts;
 use crate::scheduler::Workload;
 use crate::static_encoder::StaticEncoder;
@@ -14,20 +15,23 @@ use crate::static_encoder::StaticEncoder;
 /// Sequences of one token that are run together when a vocabulary is encoded.
 const TOKENS_TOGETHER: usize = 64;
 
-/// A transformer, or a table of static embeddings: what the model's folder holds.
+/// A transformer of ours or of ONNX Runtime, or a table of static embeddings.
 pub enum TextModel {
     /// BERT and its kin.
     Transformer(Box<Encoder>),
     /// model2vec's layout.
     Static(Box<StaticEncoder>),
+    /// A graph that ONNX Runtime runs.
+    Onnx(Box<OnnxEncoder>),
 }
 
-/// Calls a method that both kinds have.
+/// Calls a method that all kinds have.
 macro_rules! either {
     ($self:ident, $model:ident => $call:expr) => {
         match $self {
             TextModel::Transformer($model) => $call,
             TextModel::Static($model) => $call,
+            TextModel::Onnx($model) => $call,
         }
     };
 }
@@ -52,17 +56,21 @@ impl TextModel {
         StaticEncoder::load(folder).map(|model| TextModel::Static(Box::new(model)))
     }
 
-    /// In what the network multiplies.
+    /// In what the network multiplies; of an ONNX model, what its vectors are of.
     pub fn precision(&self) -> Precision {
         match self {
             TextModel::Transformer(model) => model.precision(),
-            TextModel::Static(_) => Precision::F32,
+            TextModel::Static(_) | TextModel::Onnx(_) => Precision::F32,
         }
     }
 
     /// The folder it was loaded from.
     pub fn folder(&self) -> &Path {
-        either!(self, model => model.folder())
+        match self {
+            TextModel::Transformer(model) => model.folder(),
+            TextModel::Static(model) => model.folder(),
+            TextModel::Onnx(model) => &model.model().folder,
+        }
     }
 
     /// Elements of a vector.
@@ -80,6 +88,7 @@ impl TextModel {
         match self {
             TextModel::Transformer(model) => model.content_tokens(),
             TextModel::Static(model) => model.max_tokens(),
+            TextModel::Onnx(model) => model.content_tokens(),
         }
     }
 
@@ -98,14 +107,16 @@ impl TextModel {
     /// # Errors
     /// The tokenizer refuses a text.
     pub fn tokenize(&self, texts: &[&str]) -> Result<Vec<Vec<u32>>> {
+        let many = |ids: &(dyn Fn(&str) -> std::result::Result<Vec<u32>, String> + Sync)| {
+            let one = |(index, text): (usize, &&str)| {
+                ids(text).map_err(|reason| Error::Tokenize { index, reason })
+            };
+            texts.par_iter().enumerate().map(one).collect()
+        };
         match self {
             TextModel::Transformer(model) => model.tokenize(texts),
-            TextModel::Static(model) => {
-                let one = |(index, text): (usize, &&str)| {
-                    model.ids(text).map_err(|reason| Error::Tokenize { index, reason })
-                };
-                texts.par_iter().enumerate().map(one).collect()
-            }
+            TextModel::Static(model) => many(&|text| model.ids(text)),
+            TextModel::Onnx(model) => many(&|text| model.ids(text)),
         }
     }
 
@@ -117,6 +128,9 @@ impl TextModel {
         match self {
             TextModel::Transformer(model) => model.token_offsets(text),
             TextModel::Static(model) => model.offsets(text),
+            TextModel::Onnx(model) => {
+                model.offsets(text).map_err(|reason| Error::Tokenize { index: 0, reason })
+            }
         }
     }
 
