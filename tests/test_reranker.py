@@ -10,13 +10,18 @@ import numpy as np
 import pytest
 
 import rust_ai_core as rac
+from conftest import REPOSITORY
 from rust_ai_core.errors import ArgumentError, ModelError
 
-MODELS = ["bert-cross-encoder", "roberta-cross-encoder"]
+OWN = "tiny-cross-encoder"
+SHARED = ["bert-cross-encoder", "roberta-cross-encoder"]
 
 
-@pytest.fixture(params=MODELS)
-def folder(request: pytest.FixtureRequest, shared: Path) -> Path:
+@pytest.fixture(params=[OWN, *SHARED])
+def folder(request: pytest.FixtureRequest) -> Path:
+    if request.param == OWN:
+        return REPOSITORY / "tests" / "fixtures" / OWN
+    shared: Path = request.getfixturevalue("shared")
     return shared / "models" / "tiny" / str(request.param)
 
 

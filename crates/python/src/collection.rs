@@ -6,7 +6,7 @@ use database::{Batch, ElementType, Filter, GroupBy, PreparedSearch, SearchOption
 use numpy::{IntoPyArray, PyArray2, PyArrayMethods};
 use pyo3::exceptions::PyTypeError;
 use pyo3::prelude::*;
-use pyo3::types::{PyDict, PyString};
+use pyo3::types::PyDict;
 
 use crate::arrays::Matrix;
 use crate::columns::{NonFinite, are_texts, drop_non_finite, metadata_column, text_column};
@@ -79,7 +79,7 @@ impl Collection {
                 self.inner.name()
             )));
         };
-        let (_, encoder) = SharedEncoder::of(PyString::new(py, &model.name).as_any(), None)?;
+        let (_, encoder) = SharedEncoder::named(py, &model.name, None, None)?;
         if encoder.fingerprint() != model.fingerprint {
             return Err(Kind::Model.error(format!(
                 "collection {:?} was made with another {:?} (fingerprint {}, this one has {}); \

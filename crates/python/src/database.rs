@@ -193,7 +193,7 @@ impl Database {
         let element = dtype.map(element_named).transpose()?;
         let index = index::options(index)?;
         let metric = metric.map(metric_named).transpose()?;
-        let encoder = model.map(|model| SharedEncoder::of(model, None)).transpose()?;
+        let encoder = model.map(|model| SharedEncoder::of(model, None, None)).transpose()?;
         if let (Some(dimension), Some((name, encoder))) = (dimension, &encoder)
             && dimension != encoder.dimension()
         {

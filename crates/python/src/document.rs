@@ -153,8 +153,8 @@ impl Document {
         #[pyo3(from_py_with = optional_count)] overlap_tokens: Option<usize>,
     ) -> PyResult<Vec<Chunk>> {
         let encoder = match model {
-            Some(model) => SharedEncoder::of(model, None)?.1,
-            None => SharedEncoder::named(py, "minilm", inference::Precision::F32)?,
+            Some(model) => SharedEncoder::of(model, None, None)?.1,
+            None => SharedEncoder::named(py, "minilm", None, None)?.1,
         };
         let options = chunk_options(encoder.content_tokens(), max_tokens, overlap_tokens)?;
         let chunks = threads::run(py, || pipeline::chunk(&self.inner, encoder.encoder(), options))?

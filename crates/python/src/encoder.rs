@@ -12,7 +12,7 @@ use crate::convert;
 use crate::errors::{Kind, OrRaise};
 use crate::pending::Pending;
 use crate::progress::Reporter;
-use crate::shared_encoder::{Cache, SharedEncoder};
+use crate::shared_encoder::{Cache, Runner, SharedEncoder};
 use crate::threads::{self, PerProcess};
 
 /// Turns texts into vectors with a BERT-class model, on all cores, with the GIL released.
@@ -26,6 +26,11 @@ use crate::threads::{self, PerProcess};
 ///
 /// A folder of static embeddings in model2vec's layout, such as `rac.distill` makes, loads the same
 /// way: a text's vector is the mean of its tokens', tens of thousands of texts a second.
+///
+/// A file `*.onnx`, or `backend="onnx"` with a folder or an id that has `model.onnx` or
+/// `onnx/model.onnx`, is run by ONNX Runtime, of whatever architecture it is. That takes the package
+/// `onnxruntime`, 1.17 or later, and raises ModelError without it. `tokenizer.json` and the files of
+/// sentence-transformers lie beside the file, or above a folder named `onnx`.
 ///
 /// Vectors that were computed lately are kept, by the content of the text and the model's
 /// fingerprint, in a cache of 16 MiB (about 9,900 vectors of 384) that all encoders and collections
@@ -85,24 +90,36 @@ fn precision_of(name: &str) -> PyResult<Precision> {
     }
 }
 
+/// What runs the network, by name.
+fn runner_of(name: &str) -> PyResult<Runner> {
+    match name {
+        "native" => Ok(Runner::Native),
+        "onnx" => Ok(Runner::Onnx),
+        other => {
+            Err(Kind::Argument.error(format!("backend is \"native\" or \"onnx\", not {other:?}")))
+        }
+    }
+}
+
 #[pymethods]
 impl Encoder {
     #[new]
-    #[pyo3(signature = (model = None, *, precision = None, cache = true, cache_bytes = None))]
+    #[pyo3(signature = (
+        model = None, *, precision = None, backend = None, cache = true, cache_bytes = None
+    ))]
     fn new(
         py: Python<'_>,
         model: Option<&Bound<'_, PyAny>>,
         precision: Option<&str>,
+        backend: Option<&str>,
         cache: bool,
         #[pyo3(from_py_with = convert::optional_count)] cache_bytes: Option<usize>,
     ) -> PyResult<Encoder> {
         let precision = precision.map(precision_of).transpose()?;
+        let runner = backend.map(runner_of).transpose()?;
         let (name, inner) = match model {
-            Some(model) => SharedEncoder::of(model, precision)?,
-            None => {
-                let precision = precision.unwrap_or(Precision::F32);
-                ("minilm".to_owned(), SharedEncoder::named(py, "minilm", precision)?)
-            }
+            Some(model) => SharedEncoder::of(model, precision, runner)?,
+            None => SharedEncoder::named(py, "minilm", precision, runner)?,
         };
         let inner = match (cache, cache_bytes) {
             (true, None) => inner,
@@ -115,7 +132,17 @@ impl Encoder {
         Ok(Encoder { name, inner })
     }
 
-    /// In what the network multiplies: "f32", "bf16" or "int8".
+    /// What runs the network: "native" or "onnx".
+    #[getter]
+    fn backend(&self) -> &'static str {
+        match self.inner.runner() {
+            Runner::Native => "native",
+            Runner::Onnx => "onnx",
+        }
+    }
+
+    /// In what the network multiplies: "f32", "bf16" or "int8"; "f32" of an ONNX model, whose vectors
+    /// are of that whatever its graph does inside.
     #[getter]
     fn precision(&self) -> &'static str {
         name_of(self.inner.precision())
@@ -294,10 +321,12 @@ impl Encoder {
     }
 
     fn __repr__(&self) -> String {
+        let onnx = self.inner.runner() == Runner::Onnx;
         format!(
-            "Encoder({:?}, precision={:?}, dimension={}, max_tokens={})",
+            "Encoder({:?}, {}={:?}, dimension={}, max_tokens={})",
             self.name,
-            self.precision(),
+            if onnx { "backend" } else { "precision" },
+            if onnx { self.backend() } else { self.precision() },
             self.inner.dimension(),
             self.inner.max_tokens()
         )

@@ -6,13 +6,15 @@ use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError, Weak};
 
 use inference::scheduler::{Effort, MAX_WAITING_CALLS, Scheduler};
-use inference::{EmbeddingCache, EmbeddingCall, EmbeddingService, Precision, TextModel};
+use inference::{
+    EmbeddingCache, EmbeddingCall, EmbeddingService, OnnxEncoder, OnnxModel, Precision, TextModel,
+};
 use pyo3::exceptions::PyTypeError;
 use pyo3::prelude::*;
 
 use crate::convert;
 use crate::encoder::Encoder;
-use crate::errors::OrRaise;
+use crate::errors::{Kind, OrRaise};
 use crate::progress::Reporter;
 use crate::threads::{self, PerProcess, SIGNAL_INTERVAL};
 
@@ -45,8 +47,22 @@ static COMMON_CACHE: PerProcess<EmbeddingCache> = PerProcess::new();
 /// The encoders in use: opening a model twice does not load it twice.
 static LOADED: Mutex<Option<HashMap<Key, Weak<Loaded>>>> = Mutex::new(None);
 
-/// What makes an encoder the same: its folder and its precision.
-type Key = (PathBuf, Precision);
+/// What makes an encoder the same.
+#[derive(Clone, PartialEq, Eq, Hash)]
+enum Key {
+    /// A folder that this package runs, and the precision.
+    Native(PathBuf, Precision),
+    Onnx(OnnxModel),
+}
+
+/// What runs a network.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Runner {
+    /// This package.
+    Native,
+    /// The ONNX Runtime that is installed.
+    Onnx,
+}
 
 impl Deref for SharedEncoder {
     type Target = TextModel;
@@ -58,21 +74,22 @@ impl Deref for SharedEncoder {
 
 impl SharedEncoder {
     /// The encoder of an argument that is an `Encoder`, a name or a path, and its name. Without
-    /// `precision`, an `Encoder` keeps its own and any other model is run in `f32`.
+    /// `precision`, an `Encoder` keeps its own and any other model is run in `f32`. Without `runner`,
+    /// an `Encoder` keeps its own, a file `*.onnx` is run by ONNX Runtime and anything else here.
     pub(crate) fn of(
         model: &Bound<'_, PyAny>,
         precision: Option<Precision>,
+        runner: Option<Runner>,
     ) -> PyResult<(String, Arc<SharedEncoder>)> {
+        let py = model.py();
         if let Ok(encoder) = model.cast::<Encoder>() {
             let Encoder { name, inner } = encoder.get();
-            let precision = precision.unwrap_or(inner.precision());
-            let inner = if precision == inner.precision() {
-                inner.clone()
-            } else {
-                let loaded = load(model.py(), inner.folder().to_path_buf(), precision)?;
-                Arc::new(SharedEncoder { loaded, cache: Cache::Common })
-            };
-            return Ok((name.clone(), inner));
+            let kept = precision.is_none_or(|precision| precision == inner.precision())
+                && runner.is_none_or(|runner| runner == inner.runner());
+            if kept {
+                return Ok((name.clone(), inner.clone()));
+            }
+            return SharedEncoder::named(py, name, precision, runner);
         }
         let name: String =
             model.call_method0("__fspath__").unwrap_or_else(|_| model.clone()).extract().map_err(
@@ -83,21 +100,57 @@ impl SharedEncoder {
                     ))
                 },
             )?;
-        let precision = precision.unwrap_or(Precision::F32);
-        let inner = SharedEncoder::named(model.py(), &name, precision)?;
-        Ok((name, inner))
+        SharedEncoder::named(py, &name, precision, runner)
     }
 
-    /// The encoder that a name or a path stands for, with the common cache.
+    /// The encoder that a name or a path stands for, with the common cache; and its name, by which it
+    /// is found again whatever was asked for beside it.
     pub(crate) fn named(
         py: Python<'_>,
         name: &str,
-        precision: Precision,
-    ) -> PyResult<Arc<SharedEncoder>> {
-        let folder: PathBuf =
-            py.import("rust_ai_core.models")?.call_method1("resolve", (name,))?.extract()?;
-        let loaded = load(py, folder, precision)?;
-        Ok(Arc::new(SharedEncoder { loaded, cache: Cache::Common }))
+        precision: Option<Precision>,
+        runner: Option<Runner>,
+    ) -> PyResult<(String, Arc<SharedEncoder>)> {
+        let is_graph = name.ends_with(".onnx");
+        let models = py.import("rust_ai_core.models")?;
+        let implied = if is_graph { Runner::Onnx } else { Runner::Native };
+        let (name, key) = match runner.unwrap_or(implied) {
+            Runner::Native if is_graph => {
+                return Err(Kind::Argument.error(format!(
+                    "backend=\"native\" runs model.safetensors of a folder, not {name}"
+                )));
+            }
+            Runner::Onnx => {
+                if precision.is_some_and(|precision| precision != Precision::F32) {
+                    return Err(Kind::Argument.error(
+                        "an ONNX model is run in the precision that it was exported in; leave \
+                         precision out",
+                    ));
+                }
+                let (graph, folder): (PathBuf, PathBuf) =
+                    models.call_method1("resolve_onnx", (name,))?.extract()?;
+                let library = py
+                    .import("rust_ai_core.onnx_runtime")?
+                    .call_method0("library")?
+                    .extract::<PathBuf>()?;
+                let name = graph.display().to_string();
+                (name, Key::Onnx(OnnxModel { graph, folder, library }))
+            }
+            Runner::Native => {
+                let folder = models.call_method1("resolve", (name,))?.extract()?;
+                (name.to_owned(), Key::Native(folder, precision.unwrap_or(Precision::F32)))
+            }
+        };
+        let loaded = load(py, key)?;
+        Ok((name, Arc::new(SharedEncoder { loaded, cache: Cache::Common })))
+    }
+
+    /// What runs the network.
+    pub(crate) fn runner(&self) -> Runner {
+        match self.encoder() {
+            TextModel::Onnx(_) => Runner::Onnx,
+            TextModel::Transformer(_) | TextModel::Static(_) => Runner::Native,
+        }
     }
 
     /// The same model with another cache.
@@ -190,12 +243,17 @@ fn wait(py: Python<'_>, call: &EmbeddingCall, progress: &Reporter<'_>) -> PyResu
     }
 }
 
-fn load(py: Python<'_>, folder: PathBuf, precision: Precision) -> PyResult<Arc<Loaded>> {
-    let key = (folder, precision);
+fn load(py: Python<'_>, key: Key) -> PyResult<Arc<Loaded>> {
     if let Some(encoder) = loaded(&key) {
         return Ok(encoder);
     }
-    let load = || TextModel::load(&key.0, precision);
+    let threads = threads::encoding()?.current_num_threads();
+    let load = || match &key {
+        Key::Native(folder, precision) => TextModel::load(folder, *precision),
+        Key::Onnx(model) => {
+            OnnxEncoder::load(model.clone(), threads).map(|model| TextModel::Onnx(Box::new(model)))
+        }
+    };
     let encoder = Arc::new(py.detach(load).or_raise()?);
     let loaded = Arc::new(Loaded { encoder, scheduler: PerProcess::new() });
     let mut cache = LOADED.lock().unwrap_or_else(PoisonError::into_inner);
