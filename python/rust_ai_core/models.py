@@ -17,7 +17,7 @@ from rust_ai_core import model_sources
 from rust_ai_core.errors import ModelError
 from rust_ai_core.model_sources import DataPackage, Pin, SourceError
 
-__all__ = ["cache_directory", "resolve", "resolve_onnx", "resolve_tokenizer"]
+__all__ = ["cache_directory", "resolve", "resolve_tokenizer"]
 
 REQUIRED_FILES = ("config.json", "tokenizer.json", "model.safetensors")
 OPTIONAL_FILES = (

@@ -6,8 +6,6 @@ from pathlib import Path
 
 from rust_ai_core.errors import ModelError
 
-__all__ = ["library"]
-
 PATTERNS = ("libonnxruntime.so*", "libonnxruntime*.dylib")
 TO_DO = "install it with `pip install onnxruntime`, or set ORT_DYLIB_PATH to libonnxruntime.so"
 

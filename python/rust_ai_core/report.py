@@ -60,6 +60,13 @@ def hits(found: Sequence[Hit]) -> str:
     return "\n\n".join(blocks)
 
 
+def ranked(scored: Sequence[tuple[float, str]]) -> str:
+    """Show texts or files with their scores, a line each."""
+    width = shutil.get_terminal_size((100, 24)).columns
+    lines = [f"{score:8.4f}  {' '.join(text.split())}" for score, text in scored]
+    return "\n".join(line if len(line) <= width else f"{line[: width - 1]}…" for line in lines)
+
+
 def hit_to_dict(hit: Hit) -> dict[str, Any]:
     """Return a hit for JSON."""
     return {"id": hit.id, "score": hit.score, **record_to_dict(hit)}
