@@ -442,13 +442,13 @@ def rerank(
     contents = [_read(path) for path in given] if files else list(given)
     ranked = rac.Reranker(model).rank(query, contents, limit=limit)
     if as_json:
-        _print(
-            [
-                {"index": index, "score": score, "text": contents[index]}
-                | ({"file": given[index]} if files else {})
-                for index, score in ranked
-            ]
-        )
+        rows: list[dict[str, Any]] = [
+            {"index": index, "score": score, "text": contents[index]} for index, score in ranked
+        ]
+        if files:
+            for row in rows:
+                row["file"] = given[row["index"]]
+        _print(rows)
     elif ranked:
         _print(report.ranked([(score, given[index]) for index, score in ranked]))
 
