@@ -438,7 +438,7 @@ def rerank(
     MODEL is a folder or a Hugging Face id. Without any TEXT, every line of stdin is one, or the
     path of one with --files; empty lines are left out.
     """
-    given = texts or tuple(filter(None, click.get_text_stream("stdin").read().splitlines()))
+    given = texts or tuple(line for line in sys.stdin.read().splitlines() if line)
     contents = [_read(path) for path in given] if files else list(given)
     ranked = rac.Reranker(model).rank(query, contents, limit=limit)
     if as_json:
