@@ -39,6 +39,14 @@ def _json_object(
 collection_option = click.option(
     "--collection", "name", metavar="NAME", help="Which one, where there are several."
 )
+new_collection_option = click.option(
+    "--collection",
+    "name",
+    metavar="NAME",
+    default=DEFAULT_COLLECTION,
+    show_default=True,
+    help="The collection, created on first use.",
+)
 where_option = click.option(
     "--where",
     metavar="JSON",
@@ -65,14 +73,7 @@ def commands() -> None:
     type=click.Path(path_type=Path),
     help="The database's directory, created on first use.",
 )
-@click.option(
-    "--collection",
-    "name",
-    metavar="NAME",
-    default=DEFAULT_COLLECTION,
-    show_default=True,
-    help="The collection, created on first use.",
-)
+@new_collection_option
 @click.option(
     "--model",
     metavar="MODEL",
@@ -315,14 +316,7 @@ def export(
 @commands.command("import")
 @database_argument
 @click.argument("file", metavar="FILE", type=click.Path(path_type=Path, dir_okay=False))
-@click.option(
-    "--collection",
-    "name",
-    metavar="NAME",
-    default=DEFAULT_COLLECTION,
-    show_default=True,
-    help="The collection, created on first use.",
-)
+@new_collection_option
 @click.option(
     "--metric",
     type=click.Choice(["cosine", "dot", "l2"]),
