@@ -14,6 +14,7 @@ import huggingface_hub.constants
 import pytest
 
 import rust_ai_core as rac
+from documents import FILES, write
 from package_index import FIRST, SECOND
 from rust_ai_core import models
 from rust_ai_core.model_sources import Pin
@@ -68,6 +69,12 @@ def prompted_model(tiny_model: Path, tmp_path: Path) -> Path:
     content = json.dumps({"prompts": prompts, "default_prompt_name": None})
     (folder / "config_sentence_transformers.json").write_text(content, encoding="utf-8")
     return folder
+
+
+@pytest.fixture
+def docs(tmp_path: Path) -> Path:
+    """A folder of documents of every format."""
+    return write(tmp_path / "docs", FILES)
 
 
 @pytest.fixture
