@@ -3,6 +3,7 @@
 use std::borrow::Cow;
 
 use crate::error::{Error, Result};
+use crate::format::MAX_TEXT_BYTES;
 
 /// Reads from the front of a slice; every method returns `None` at the end of the bytes.
 pub(crate) struct Reader<'a> {
@@ -63,15 +64,22 @@ impl<'a> Reader<'a> {
 /// # Errors
 /// `InvalidArgument` for a text whose length does not fit 32 bits.
 pub(crate) fn put_text(out: &mut Vec<u8>, text: &str) -> Result<()> {
-    let length = u32::try_from(text.len()).map_err(|_| {
-        Error::InvalidArgument(format!(
-            "a text of {} bytes is too long: 4 GiB is the limit",
-            text.len()
-        ))
-    })?;
+    let length = text_length(text.len())?;
     out.extend_from_slice(&length.to_le_bytes());
     out.extend_from_slice(text.as_bytes());
     Ok(())
+}
+
+/// What is written for a length in bytes.
+///
+/// # Errors
+/// `InvalidArgument` beyond [`MAX_TEXT_BYTES`].
+fn text_length(bytes: usize) -> Result<u32> {
+    u32::try_from(bytes).map_err(|_| {
+        Error::InvalidArgument(format!(
+            "a text of {bytes} bytes is too long: {MAX_TEXT_BYTES} is the limit"
+        ))
+    })
 }
 
 /// Numbers as they lie in the file, or a copy where this machine has another byte order.
@@ -87,5 +95,20 @@ pub(crate) fn bytes_of(numbers: &[f32]) -> Cow<'_, [u8]> {
     match cfg!(target_endian = "little") {
         true => Cow::Borrowed(bytemuck::cast_slice(numbers)),
         false => numbers.iter().flat_map(|number| number.to_le_bytes()).collect(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn lengths_end_at_the_limit() {
+        assert_eq!(text_length(MAX_TEXT_BYTES as usize).unwrap(), u32::MAX);
+        let error = text_length(MAX_TEXT_BYTES as usize + 1).unwrap_err().to_string();
+        assert!(
+            error.contains("4294967296") && error.contains("4294967295 is the limit"),
+            "{error}"
+        );
     }
 }

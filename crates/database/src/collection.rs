@@ -340,9 +340,10 @@ impl Collection {
     /// into line when it has something to merge.
     ///
     /// # Errors
-    /// `InvalidArgument` for options out of range, `Io` where the change cannot be kept.
+    /// `InvalidArgument` for options out of range or a graph of packed bits, `Io` where the change
+    /// cannot be kept.
     pub fn set_index(&self, index: IndexOptions) -> Result<()> {
-        index.validate()?;
+        index.validate_for(self.schema())?;
         self.writer()?.set_index(index)
     }
 

@@ -18,7 +18,9 @@ use crate::folder::{
     check_name, collection_names, create_collection, format_file, prepare_folder, remove_folder,
     remove_leftovers, take_lock, written_version,
 };
-use crate::format::{COLLECTIONS_FOLDER, DROPPED_PREFIX, FORMAT_FILE, FORMAT_VERSION};
+use crate::format::{
+    COLLECTIONS_FOLDER, DROPPED_PREFIX, FORMAT_FILE, FORMAT_VERSION, MAX_SEGMENT_ROWS,
+};
 use crate::index_options::IndexOptions;
 use crate::process::Owner;
 use crate::reader::Reader;
@@ -52,6 +54,9 @@ pub struct Options {
     /// Bytes of memory that each collection's heads and merges may take together; `None` for what is
     /// fastest. Mapped segments are not counted: the operating system drops their pages at need.
     pub memory_limit: Option<u64>,
+    /// Rows that are merged into one segment at most, and records that one transaction may bring: at
+    /// most [`MAX_SEGMENT_ROWS`](crate::format::MAX_SEGMENT_ROWS), which is the default.
+    pub segment_rows: u32,
     /// Threads that merge segments and build graphs in the background; 0 for every core.
     pub threads: usize,
     /// Where to write; tests put something between the database and its files.
@@ -66,6 +71,7 @@ impl Default for Options {
             head_records: 8192,
             head_bytes: 32 << 20,
             memory_limit: None,
+            segment_rows: MAX_SEGMENT_ROWS,
             threads: 0,
             disk: Disk::default(),
         }
@@ -247,6 +253,7 @@ impl Database {
         check_name(name)?;
         if let Some(schema) = &schema {
             schema.validate()?;
+            index.map_or(Ok(()), |index| index.validate_for(schema))?;
         }
         let collection = match &self.role {
             Role::Writer(shared) => {
@@ -378,7 +385,8 @@ impl Shared {
         }
         if !collections.contains_key(name) {
             let schema = schema.ok_or_else(|| Error::NotFound { name: name.to_owned() })?;
-            let (folder, index) = (self.folder(), index.unwrap_or_default());
+            let index = index.unwrap_or_else(|| IndexOptions::of(schema));
+            let folder = self.folder();
             create_collection(&self.options.disk, &folder, name, schema, index)?;
             collections.insert(name.to_owned(), None);
         }

@@ -24,6 +24,10 @@ pub const FORMAT_FILE_BYTES: usize = 16;
 /// Size of a log header before the model's name and fingerprint.
 pub const LOG_HEADER_FIXED_BYTES: usize = 48;
 
+/// Longest text, id, metadata as JSON text or name of a source, in bytes of UTF-8: their lengths
+/// have 32 bits.
+pub const MAX_TEXT_BYTES: u64 = u32::MAX as u64;
+
 /// Longest model name, and longest model fingerprint, in bytes of UTF-8.
 pub const MAX_MODEL_TEXT_BYTES: usize = 4096;
 
@@ -82,6 +86,9 @@ pub const METRIC_DOT: u8 = 2;
 /// Metric code: squared Euclidean distance.
 pub const METRIC_L2: u8 = 3;
 
+/// Metric code: Hamming distance.
+pub const METRIC_HAMMING: u8 = 4;
+
 /// Element code: IEEE 754 binary32. Logs of format version 1, which knew no other, have a 0 here.
 pub const ELEMENT_FLOAT32: u8 = 1;
 
@@ -94,12 +101,20 @@ pub const ELEMENT_BFLOAT16: u8 = 3;
 /// Element code: a signed byte times a scale of its vector.
 pub const ELEMENT_INT8: u8 = 4;
 
-/// Largest dimension of a collection.
+/// Element code: a byte of eight packed bits.
+pub const ELEMENT_BITS: u8 = 5;
+
+/// Largest dimension of a collection, in numbers; of packed bits, in bytes.
 pub const MAX_DIMENSION: usize = 65_536;
 
 /// Deepest nesting of metadata. The JSON reader gives up at 128, so what is written must stay
 /// below that or it could never be read again.
 pub const MAX_METADATA_DEPTH: usize = 100;
+
+/// Most rows that are merged into one segment, and most records of a transaction: a collection of
+/// more has several segments. Row numbers have 32 bits and are counted with in places; those of a
+/// graph have 30.
+pub const MAX_SEGMENT_ROWS: u32 = 1 << 30;
 
 /// A segment is read and checked in blocks of this size, and its sections start at multiples of
 /// it. The first block is the header.

@@ -4,7 +4,7 @@ use kernels::ElementType;
 
 use crate::error::{Error, Result};
 use crate::graph::BuildOptions;
-use crate::schema::Schema;
+use crate::schema::{Metric, Schema};
 
 /// How a collection's vectors are indexed. The defaults need no tuning; 0 stands for the graph's
 /// own choice.
@@ -21,6 +21,9 @@ pub struct IndexOptions {
     pub search_effort: u32,
 }
 
+/// Memory for each row of a merge without a graph: origins, ids and offsets.
+const FLAT_BYTES_A_ROW: u64 = 32;
+
 impl Default for IndexOptions {
     fn default() -> Self {
         Self { minimum_rows: 4096, degree: 0, build_effort: 0, search_effort: 0 }
@@ -31,6 +34,14 @@ impl IndexOptions {
     /// No graph: every search is exact.
     pub fn exact() -> Self {
         Self { minimum_rows: u32::MAX, ..Self::default() }
+    }
+
+    /// What a new collection begins with.
+    pub(crate) fn of(schema: &Schema) -> Self {
+        match schema.metric {
+            Metric::Hamming => Self::exact(),
+            Metric::Cosine | Metric::Dot | Metric::L2 => Self::default(),
+        }
     }
 
     /// How a graph of this collection's vectors is built.
@@ -48,6 +59,32 @@ impl IndexOptions {
             options.effort = self.build_effort as usize;
         }
         options
+    }
+
+    /// Bytes of memory for each row of a segment that is merged.
+    pub(crate) fn memory_bytes_a_row(&self, schema: &Schema) -> u64 {
+        match schema.metric {
+            Metric::Hamming => FLAT_BYTES_A_ROW,
+            Metric::Cosine | Metric::Dot | Metric::L2 => {
+                self.build_options(schema).memory_bytes_a_row()
+            }
+        }
+    }
+
+    /// Whether a collection can be indexed so.
+    ///
+    /// # Errors
+    /// `InvalidArgument` for what is out of range, or a graph of packed bits.
+    pub(crate) fn validate_for(&self, schema: &Schema) -> Result<()> {
+        self.validate()?;
+        match schema.metric {
+            Metric::Hamming if self.minimum_rows != u32::MAX => Err(Error::InvalidArgument(
+                "Hamming distances are counted over all records, which no index makes faster: leave \
+                 it out"
+                    .to_owned(),
+            )),
+            _ => Ok(()),
+        }
     }
 
     /// # Errors

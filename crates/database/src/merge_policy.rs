@@ -54,6 +54,9 @@ pub(crate) fn next_merge(segments: &[SegmentSize], rules: &MergeRules) -> Option
     }
     let young = segments.iter().rev().take_while(|segment| !segment.is_indexed).count();
     let first_young = segments.len() - young;
+    if rules.index.minimum_rows == u32::MAX {
+        return next_flat_merge(segments, first_young, rules.most_rows);
+    }
     // As many of the young ones as memory allows, the oldest first.
     let (mut end, mut rows) = (first_young, 0);
     while end < segments.len() && rows + segments[end].live() <= rules.most_rows {
@@ -74,6 +77,25 @@ pub(crate) fn next_merge(segments: &[SegmentSize], rules: &MergeRules) -> Option
         rows += segments[start].live();
     }
     Some(start..end)
+}
+
+/// The next merge of segments that never get a graph: the newest, with older ones that are not much
+/// larger.
+fn next_flat_merge(
+    segments: &[SegmentSize],
+    first_young: usize,
+    most_rows: u64,
+) -> Option<Range<usize>> {
+    let (mut start, mut rows) = (segments.len(), 0);
+    while start > first_young
+        && rows + segments[start - 1].live() <= most_rows
+        && (segments.len() - start < 2 || segments[start - 1].live() <= rows * GROWTH)
+    {
+        start -= 1;
+        rows += segments[start].live();
+    }
+    let large_enough = segments.len() - start > 1;
+    (large_enough && segments.len() - first_young > MAXIMUM_FLAT).then_some(start..segments.len())
 }
 
 /// The merge that brings the segments nearest to what is searched fastest: one segment, or as few as
@@ -130,6 +152,38 @@ mod tests {
         let exact = MergeRules { index: IndexOptions::exact(), ..rules };
         assert_eq!(next_merge(&[flat(1 << 20); 3], &exact), None);
         assert_eq!(next_merge(&[flat(1 << 20); 5], &exact), Some(0..5));
+        // What is much larger is not rewritten, and the full ones do not keep the others apart.
+        let segments = [5000, 600, 100, 20, 10].map(flat);
+        assert_eq!(next_merge(&segments, &exact), Some(3..5));
+        let full = MergeRules { most_rows: 1000, ..exact };
+        let segments = [1000, 1000, 1000, 900, 300, 300, 300].map(flat);
+        assert_eq!(next_merge(&segments, &full), Some(4..7));
+        assert_eq!(next_merge(&[1000, 1000, 1000, 1000, 1000].map(flat), &full), None);
+    }
+
+    #[test]
+    fn a_collection_of_more_rows_than_32_bits_count_keeps_several_segments() {
+        let most_rows = u64::from(crate::format::MAX_SEGMENT_ROWS);
+        for index in [IndexOptions::default(), IndexOptions::exact()] {
+            let rules = MergeRules { index, most_rows };
+            let size =
+                |rows| SegmentSize { rows, dead: 0, is_indexed: index != IndexOptions::exact() };
+            // Three times as many as 32 bits count, then what is written one after the other.
+            let mut segments = vec![size(most_rows); 12];
+            for _ in 0..40 {
+                segments.push(flat(most_rows / 7));
+                for choose in [next_merge, complete_merge] {
+                    while let Some(range) = choose(&segments, &rules) {
+                        let rows: u64 = segments[range.clone()].iter().map(SegmentSize::live).sum();
+                        assert!(rows <= most_rows, "{rows} rows in one segment");
+                        segments.splice(range, [size(rows)]);
+                    }
+                }
+            }
+            let total: u64 = segments.iter().map(SegmentSize::live).sum();
+            assert_eq!(total, 12 * most_rows + 40 * (most_rows / 7));
+            assert!(total > 3 * (1 << 32) && segments.len() <= 12 + 7, "{segments:?}");
+        }
     }
 
     #[test]

@@ -1,5 +1,7 @@
 //! A search made ready, and what it finds.
 
+use rayon::prelude::*;
+
 use crate::error::Result;
 use crate::filter::Filter;
 use crate::record::{Hit, ScoredId};
@@ -31,7 +33,7 @@ impl<'a> PreparedSearch<'a> {
     /// See [`Collection::search`](crate::Collection::search).
     ///
     /// # Errors
-    /// `Dimension` and `NonFinite` for an unusable query, `Corrupt` or `Io` where a record cannot
+    /// `Dimension`, `NonFinite` and, for packed bits, `InvalidArgument` for an unusable query, `Corrupt` or `Io` where a record cannot
     /// be read back from disk.
     pub fn search(&self, query: &[f32]) -> Result<Vec<Hit>> {
         self.search_from(query, 0)
@@ -49,7 +51,7 @@ impl<'a> PreparedSearch<'a> {
 
     /// The hits' scores and places, best first.
     pub(crate) fn rank(&self, query: &[f32]) -> Result<Ranking> {
-        validate_query(query, self.dimension)?;
+        validate_query(query, self.dimension, self.metric)?;
         let query = [Query::new(query, self.metric)];
         let found = self.plan.run(&query, self.filter, self.dimension)?;
         Ok(found.into_iter().flatten().collect())
@@ -61,19 +63,25 @@ impl<'a> PreparedSearch<'a> {
     /// `Dimension` where `queries` is not `count` vectors, `NonFinite` naming the first unusable
     /// query, `Corrupt`.
     pub fn search_batch(&self, queries: &[f32], count: usize) -> Result<Vec<Vec<ScoredId>>> {
-        validate_queries(queries, count, self.dimension)?;
+        validate_queries(queries, count, self.dimension, self.metric)?;
         let queries: Vec<Query<'_>> = queries
             .chunks_exact(self.dimension)
             .map(|query| Query::new(query, self.metric))
             .collect();
         let found = self.plan.run(&queries, self.filter, self.dimension)?;
-        let scored = |(score, address)| {
-            let id = self.plan.snapshot().id(address).transpose()?;
-            Some(id.map(|id| ScoredId { id, score: visible(score, self.metric) }))
+        let scored = |ranking: Ranking| -> Result<Vec<ScoredId>> {
+            let snapshot = self.plan.snapshot();
+            snapshot.expect(ranking.iter().map(|&(_, address)| address));
+            let scored = |(score, address)| {
+                let id = snapshot.id(address).transpose()?;
+                Some(id.map(|id| ScoredId { id, score: visible(score, self.metric) }))
+            };
+            ranking.into_iter().filter_map(scored).collect()
         };
-        for best in &found {
-            self.plan.snapshot().expect(best.iter().map(|&(_, address)| address));
+        match self.is_quick(count) {
+            true => found.into_iter().map(scored).collect(),
+            // Reading ids waits for memory, and would hold up all threads but one.
+            false => found.into_par_iter().map(scored).collect(),
         }
-        found.into_iter().map(|best| best.into_iter().filter_map(scored).collect()).collect()
     }
 }

@@ -26,8 +26,8 @@ impl Collection {
         options: &SearchOptions<'_>,
         progress: Progress<'_>,
     ) -> Result<f64> {
-        let dimension = self.schema().dimension;
-        validate_queries(queries, queries.len() / dimension, dimension)?;
+        let (dimension, metric) = (self.schema().dimension, self.schema().metric);
+        validate_queries(queries, queries.len() / dimension, dimension, metric)?;
         self.recall_of(&self.snapshot()?, queries, &[], options, progress)
     }
 

@@ -6,8 +6,8 @@ use kernels::ElementType;
 
 use crate::error::{Error, Result};
 use crate::format::{
-    ELEMENT_BFLOAT16, ELEMENT_FLOAT16, ELEMENT_FLOAT32, ELEMENT_INT8, MAX_DIMENSION,
-    MAX_MODEL_TEXT_BYTES, METRIC_COSINE, METRIC_DOT, METRIC_L2,
+    ELEMENT_BFLOAT16, ELEMENT_BITS, ELEMENT_FLOAT16, ELEMENT_FLOAT32, ELEMENT_INT8, MAX_DIMENSION,
+    MAX_MODEL_TEXT_BYTES, METRIC_COSINE, METRIC_DOT, METRIC_HAMMING, METRIC_L2,
 };
 
 /// How two vectors are compared. Results always come best first.
@@ -19,15 +19,22 @@ pub enum Metric {
     Dot,
     /// Squared Euclidean distance: smaller is better.
     L2,
+    /// In how many of their packed bits vectors differ: a whole number, smaller is better. It goes
+    /// with the element type `Bits`, and that type with it.
+    Hamming,
 }
 
 impl Metric {
+    /// Every metric.
+    pub const ALL: [Metric; 4] = [Metric::Cosine, Metric::Dot, Metric::L2, Metric::Hamming];
+
     /// The lower-case name, as users write it.
     pub fn name(self) -> &'static str {
         match self {
             Metric::Cosine => "cosine",
             Metric::Dot => "dot",
             Metric::L2 => "l2",
+            Metric::Hamming => "hamming",
         }
     }
 
@@ -37,12 +44,13 @@ impl Metric {
             Metric::Cosine => METRIC_COSINE,
             Metric::Dot => METRIC_DOT,
             Metric::L2 => METRIC_L2,
+            Metric::Hamming => METRIC_HAMMING,
         }
     }
 
     /// The metric of a code; `None` for a number that stands for nothing.
     pub(crate) fn from_code(code: u8) -> Option<Self> {
-        [Metric::Cosine, Metric::Dot, Metric::L2].into_iter().find(|metric| metric.code() == code)
+        Self::ALL.into_iter().find(|metric| metric.code() == code)
     }
 }
 
@@ -53,6 +61,7 @@ pub(crate) const fn element_code(element: ElementType) -> u8 {
         ElementType::Float16 => ELEMENT_FLOAT16,
         ElementType::BFloat16 => ELEMENT_BFLOAT16,
         ElementType::Int8 => ELEMENT_INT8,
+        ElementType::Bits => ELEMENT_BITS,
     }
 }
 
@@ -73,7 +82,7 @@ pub struct Model {
 /// What a collection is made for.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Schema {
-    /// Numbers in a vector, 1 to 65,536.
+    /// Numbers in a vector, 1 to 65,536. A number of packed bits is a byte, 0 to 255.
     pub dimension: usize,
     /// How vectors are compared.
     pub metric: Metric,
@@ -89,14 +98,39 @@ impl Schema {
         Self { dimension, metric, element: ElementType::Float32, model: None }
     }
 
+    /// A schema for vectors of `bytes` bytes of packed bits, compared by their Hamming distance.
+    pub fn bits(bytes: usize) -> Self {
+        Self { element: ElementType::Bits, ..Self::new(bytes, Metric::Hamming) }
+    }
+
+    /// Coordinates of a vector, as a user counts them: bits, where they are packed.
+    pub fn coordinates(&self) -> usize {
+        self.dimension * self.element.coordinates()
+    }
+
     pub(crate) fn validate(&self) -> Result<()> {
         if !(1..=MAX_DIMENSION).contains(&self.dimension) {
+            let least = self.element.coordinates();
             return Err(Error::InvalidArgument(format!(
-                "a collection's dimension is 1 to {MAX_DIMENSION}, not {}",
-                self.dimension
+                "a collection's dimension is {least} to {}, not {}",
+                MAX_DIMENSION * least,
+                self.coordinates()
+            )));
+        }
+        if (self.metric == Metric::Hamming) != (self.element == ElementType::Bits) {
+            return Err(Error::InvalidArgument(format!(
+                "metric \"hamming\" goes with dtype \"bits\", and that with it: not {:?} with {:?}",
+                self.metric.name(),
+                self.element.name()
             )));
         }
         if let Some(model) = &self.model {
+            if self.element == ElementType::Bits {
+                return Err(Error::InvalidArgument(
+                    "a model makes vectors of numbers, so its collection cannot hold bits"
+                        .to_owned(),
+                ));
+            }
             for (what, text) in [("name", &model.name), ("fingerprint", &model.fingerprint)] {
                 if !(1..=MAX_MODEL_TEXT_BYTES).contains(&text.len()) {
                     return Err(Error::InvalidArgument(format!(
@@ -113,7 +147,7 @@ impl Schema {
 impl fmt::Display for Schema {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let (metric, element) = (self.metric.name(), self.element.name());
-        write!(f, "dimension {}, {metric}, {element}", self.dimension)?;
+        write!(f, "dimension {}, {metric}, {element}", self.coordinates())?;
         match &self.model {
             Some(model) => write!(f, ", model {} ({})", model.name, model.fingerprint),
             None => f.write_str(", no model"),

@@ -30,16 +30,22 @@ pub struct Query<'a> {
     inverse_norm: f32,
     /// Made when codes are first met: a search of graphs alone never does.
     quantized: OnceLock<QuantizedQuery>,
+    /// For Hamming, the vector's packed bits.
+    bits: Vec<u8>,
 }
 
 impl<'a> Query<'a> {
-    /// A vector of finite numbers.
+    /// A vector of finite numbers; for Hamming, of bytes.
     pub fn new(vector: &'a [f32], metric: Metric) -> Self {
         let inverse_norm = match metric {
             Metric::Cosine => inverse_norm(vector),
-            Metric::Dot | Metric::L2 => 1.0,
+            Metric::Dot | Metric::L2 | Metric::Hamming => 1.0,
         };
-        Self { vector, metric, inverse_norm, quantized: OnceLock::new() }
+        let bits = match metric {
+            Metric::Hamming => packed(vector),
+            Metric::Cosine | Metric::Dot | Metric::L2 => Vec::new(),
+        };
+        Self { vector, metric, inverse_norm, quantized: OnceLock::new(), bits }
     }
 
     /// The vector as it was given.
@@ -76,6 +82,7 @@ impl<'a> Query<'a> {
                     *ceiling = -quantized.squared_l2_floor(*ceiling, row);
                 }
             }
+            Metric::Hamming => ceilings.fill(f32::INFINITY),
         }
     }
 
@@ -97,6 +104,7 @@ impl<'a> Query<'a> {
                     *score = -*score;
                 }
             }
+            Metric::Hamming => self.score_bits(&packed(rows), scores),
         }
         for (score, row) in scores.iter_mut().zip(rows.chunks_exact(dimension)) {
             if !score.is_finite() {
@@ -113,16 +121,20 @@ impl<'a> Query<'a> {
         inverse_norms: &[f32],
         scores: &mut [f32],
     ) {
+        if element == ElementType::Bits {
+            return self.score_bits(stored, scores);
+        }
         let kernels = Backend::active();
         let dimension = self.vector.len();
         let rows = StoredRows::new(element, dimension, element.row_bytes(dimension), stored);
         let measure = match self.metric {
             Metric::Dot | Metric::Cosine => Measure::Dot,
             Metric::L2 => Measure::SquaredL2,
+            Metric::Hamming => unreachable!("a schema has this metric for packed bits alone"),
         };
         kernels.row_scorer(element, measure, self.vector).score_from(rows, 0, scores);
         match self.metric {
-            Metric::Dot => {}
+            Metric::Dot | Metric::Hamming => {}
             Metric::Cosine => {
                 for (score, inverse_norm) in scores.iter_mut().zip(inverse_norms) {
                     *score *= inverse_norm * self.inverse_norm;
@@ -138,6 +150,27 @@ impl<'a> Query<'a> {
             }
         }
     }
+
+    /// Scores rows of packed bits, one after the other.
+    fn score_bits(&self, rows: &[u8], scores: &mut [f32]) {
+        let mut differing = [0u32; ROWS_AT_ONCE];
+        let of_block = self.bits.len() * ROWS_AT_ONCE;
+        for (rows, scores) in rows.chunks(of_block).zip(scores.chunks_mut(ROWS_AT_ONCE)) {
+            let differing = &mut differing[..scores.len()];
+            Backend::active().hamming_many(&self.bits, rows, differing);
+            for (score, &differing) in scores.iter_mut().zip(&*differing) {
+                *score = -(differing as f32);
+            }
+        }
+    }
+}
+
+/// Distances of packed bits that are counted before they become scores.
+const ROWS_AT_ONCE: usize = 64;
+
+/// The bytes that numbers stand for.
+fn packed(numbers: &[f32]) -> Vec<u8> {
+    numbers.iter().map(|&number| number as u8).collect()
 }
 
 /// In double precision, where nothing of single precision's range can overflow or vanish.
@@ -148,6 +181,7 @@ pub(crate) fn exact_score(query: &[f32], row: &[f32], metric: Metric) -> f32 {
         Metric::Dot => kernels.dot_widened(query, row),
         Metric::Cosine => kernels.cosine_widened(query, row),
         Metric::L2 => -kernels.squared_l2_widened(query, row),
+        Metric::Hamming => -(kernels.hamming(&packed(query), &packed(row)) as f64),
     };
     score as f32
 }
@@ -156,15 +190,15 @@ pub(crate) fn exact_score(query: &[f32], row: &[f32], metric: Metric) -> f32 {
 pub(crate) fn inner(visible: f32, metric: Metric) -> f32 {
     match metric {
         Metric::Cosine | Metric::Dot => visible,
-        Metric::L2 => -visible,
+        Metric::L2 | Metric::Hamming => -visible,
     }
 }
 
-/// Turns a score into what the user sees: for L2, the squared distance itself.
+/// Turns a score into what the user sees: for L2 and Hamming, the distance itself.
 pub(crate) fn visible(score: f32, metric: Metric) -> f32 {
     match metric {
         Metric::Cosine | Metric::Dot => score,
         // Adding zero keeps an exact match from showing as -0.
-        Metric::L2 => -score + 0.0,
+        Metric::L2 | Metric::Hamming => -score + 0.0,
     }
 }

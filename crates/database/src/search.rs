@@ -10,7 +10,7 @@ use std::ops::Range;
 use std::sync::Arc;
 use std::time::Instant;
 
-use kernels::TopK;
+use kernels::{ElementType, TopK};
 use parking_lot::Mutex;
 use rayon::prelude::*;
 use roaring::RoaringBitmap;
@@ -28,8 +28,15 @@ use crate::state::{Address, LiveSegment};
 /// Rows scored at a time: their vectors stay in the cache while each query meets them.
 const BLOCK_ROWS: usize = 256;
 
-/// Queries that go over scanned rows together.
+/// Queries that go over scanned rows together, at least: each block of them reads all rows once, so
+/// that fewer would have threads wait for memory side by side.
 const BLOCK_QUERIES: usize = 16;
+
+/// Queries that go over scanned rows together, at most.
+const MOST_BLOCK_QUERIES: usize = 64;
+
+/// Blocks of queries a thread, so that none is left with the last one for long.
+const BLOCKS_A_THREAD: usize = 4;
 
 /// Rows of a segment that one thread scans at a time.
 const TASK_ROWS: u32 = 4096;
@@ -198,7 +205,12 @@ impl Plan {
         let mut best = match quick || queries.len() < BLOCK_QUERIES {
             true => self.scan(queries, filter, quick)?,
             false => queries
-                .par_chunks(BLOCK_QUERIES)
+                .par_chunks(
+                    queries
+                        .len()
+                        .div_ceil(BLOCKS_A_THREAD * rayon::current_num_threads())
+                        .clamp(BLOCK_QUERIES, MOST_BLOCK_QUERIES),
+                )
                 .map(|queries| self.scan(queries, filter, false))
                 .collect::<Result<Vec<_>>>()?
                 .into_iter()
@@ -398,7 +410,10 @@ fn scan_slab(
             let inverse_norms = slab.inverse_norms(rows.clone());
             let Some((codes, factors)) = codes else {
                 let scores = &mut scores[..rows.len()];
-                query.score_rows(slab.values(rows.clone()), inverse_norms, scores);
+                match slab.bits(rows.clone()) {
+                    Some(bits) => query.score_stored(ElementType::Bits, bits, &[], scores),
+                    None => query.score_rows(slab.values(rows.clone()), inverse_norms, scores),
+                }
                 for (&score, row) in scores.iter().zip(rows.clone()) {
                     if score >= best.threshold() && enters(row) {
                         best.push(score, Address::new(part, slot(row)));

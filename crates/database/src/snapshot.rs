@@ -78,7 +78,7 @@ impl Snapshot {
                 live.segment.vector(address.row(), &mut vector)?;
                 vector
             }
-            (None, Some(head)) => head.vectors.row(address.row()).to_vec(),
+            (None, Some(head)) => head.vectors.row(address.row()).into_owned(),
             (None, None) => return Ok(None),
         };
         Ok(Some(Record { id, vector, text, metadata, place }))

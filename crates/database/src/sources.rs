@@ -37,7 +37,7 @@ impl SegmentSource for HeadSource {
     }
 
     fn copy_vector(&self, row: u32, out: &mut [f32]) -> Result<()> {
-        out.copy_from_slice(self.head.vectors.row(self.slots[row as usize]));
+        out.copy_from_slice(&self.head.vectors.row(self.slots[row as usize]));
         Ok(())
     }
 

@@ -310,3 +310,21 @@ impl Address {
         self.0 as u32
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn addresses_go_beyond_32_bits_of_records() {
+        let mut before = None;
+        for part in [0, 1, 5, 1 << 20] {
+            for row in [0, 1, u32::MAX / 2, u32::MAX] {
+                let address = Address::new(part, row);
+                assert_eq!((address.part(), address.row()), (part, row));
+                assert!(before.is_none_or(|before| before < address), "{address:?}");
+                before = Some(address);
+            }
+        }
+    }
+}

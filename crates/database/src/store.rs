@@ -12,6 +12,7 @@ use crate::disk::Disk;
 use crate::error::{Error, Result};
 use crate::files::sync_directory;
 use crate::flusher::Flusher;
+use crate::format::MAX_SEGMENT_ROWS;
 use crate::frame::PreparedFrame;
 use crate::generations::log_path;
 use crate::group_commit::GroupCommit;
@@ -46,6 +47,8 @@ pub(crate) struct Limits {
     head_records: usize,
     /// Bytes of a head's log before it becomes a segment.
     head_bytes: u64,
+    /// Records of a transaction at most.
+    segment_rows: u32,
     /// Rows that are merged into one segment at most.
     pub(crate) merged_rows: u64,
 }
@@ -55,14 +58,15 @@ impl Limits {
     /// several, and half for building a graph.
     fn new(options: &Options, schema: &Schema, index: &IndexOptions) -> Self {
         let Options { head_records, head_bytes, memory_limit, .. } = *options;
-        match memory_limit {
-            None => Self { head_records, head_bytes, merged_rows: u64::MAX },
-            Some(bytes) => Self {
-                head_records,
-                head_bytes: head_bytes.min(bytes / 16),
-                merged_rows: bytes / 2 / index.build_options(schema).memory_bytes_a_row(),
-            },
-        }
+        let segment_rows = options.segment_rows.min(MAX_SEGMENT_ROWS);
+        let (head_bytes, fitting) = match memory_limit {
+            None => (head_bytes, u64::MAX),
+            Some(bytes) => {
+                (head_bytes.min(bytes / 16), bytes / 2 / index.memory_bytes_a_row(schema))
+            }
+        };
+        let merged_rows = fitting.min(segment_rows.into());
+        Self { head_records, head_bytes, segment_rows, merged_rows }
     }
 }
 
@@ -240,7 +244,7 @@ impl Store {
     pub(crate) fn write(self: &Arc<Self>, transaction: Transaction) -> Result<Written> {
         let transaction = validate(transaction, self.schema())?;
         // Encoding is most of the work and needs no lock.
-        let (frame, changes) = transaction::encode(transaction)?;
+        let (frame, changes) = transaction::encode(transaction, self.schema().element)?;
         self.commit_with(|writer| self.append(writer, frame, changes).map(Some))
     }
 
@@ -255,7 +259,8 @@ impl Store {
             if transaction == Transaction::default() {
                 return Ok(None);
             }
-            let (frame, changes) = transaction::encode(validate(transaction, self.schema())?)?;
+            let transaction = validate(transaction, self.schema())?;
+            let (frame, changes) = transaction::encode(transaction, self.schema().element)?;
             self.append(writer, frame, changes).map(Some)
         })
     }
@@ -289,10 +294,11 @@ impl Store {
     ) -> Result<Written> {
         let replaced = {
             let state = self.state()?;
-            if !state.active_head().has_room_for(changes.records.len()) {
+            let (records, most) = (changes.records.len(), self.limits.segment_rows);
+            if records > most as usize || !state.active_head().has_room_for(records) {
                 return Err(Error::InvalidArgument(format!(
-                    "{} records are too many for one transaction: write them in parts",
-                    changes.records.len()
+                    "{records} records are too many for one transaction: write them in parts of at \
+                     most {most}",
                 )));
             }
             state.replaced_by(&changes)?

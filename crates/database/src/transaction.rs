@@ -6,6 +6,8 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
+use kernels::{Backend, ElementType};
+
 use crate::bytes::{Reader, bytes_of, put_text};
 use crate::error::Result;
 use crate::format::{
@@ -27,11 +29,15 @@ pub(crate) struct Changes {
     pub(crate) documents: Vec<(String, Option<Document>)>,
 }
 
-/// Encodes a validated transaction: columns agree in length, counts fit 32 bits.
+/// Encodes a validated transaction: columns agree in length, counts fit 32 bits, numbers are those
+/// of the element type.
 ///
 /// # Errors
 /// `InvalidArgument` for a text that is too long for its length field.
-pub(crate) fn encode(transaction: Transaction) -> Result<(PreparedFrame, Changes)> {
+pub(crate) fn encode(
+    transaction: Transaction,
+    element: ElementType,
+) -> Result<(PreparedFrame, Changes)> {
     let Transaction { deletes, upserts, documents } = transaction;
     let dimension = upserts.vectors.len() / upserts.ids.len().max(1);
     let (sources, source_numbers) = number_sources(&upserts.places);
@@ -40,7 +46,7 @@ pub(crate) fn encode(transaction: Transaction) -> Result<(PreparedFrame, Changes
     let mut bytes = Vec::with_capacity(
         FRAME_HEADER_BYTES
             + TRANSACTION_COUNTS_BYTES
-            + upserts.vectors.len() * 4
+            + upserts.vectors.len() * logged_element(element).element_bytes()
             + upserts.ids.len() * 64
             + texts,
     );
@@ -48,7 +54,7 @@ pub(crate) fn encode(transaction: Transaction) -> Result<(PreparedFrame, Changes
     for count in [upserts.ids.len(), deletes.len(), documents.len(), sources.len()] {
         bytes.extend_from_slice(&(count as u32).to_le_bytes());
     }
-    bytes.extend_from_slice(&bytes_of(&upserts.vectors));
+    put_vectors(&mut bytes, &upserts.vectors, element);
     for source in &sources {
         put_text(&mut bytes, source)?;
     }
@@ -75,7 +81,7 @@ pub(crate) fn encode(transaction: Transaction) -> Result<(PreparedFrame, Changes
             metadata: metadata.map(Arc::new),
             place,
             text,
-            logged_bytes: logged_bytes(bytes.len() - start, dimension),
+            logged_bytes: logged_bytes(bytes.len() - start, dimension, element),
         });
     }
 
@@ -101,16 +107,18 @@ pub(crate) fn encode(transaction: Transaction) -> Result<(PreparedFrame, Changes
 /// Decodes a payload whose checksum matched. `None` for one that no release can have written.
 ///
 /// Counts are believed only as far as the bytes reach that they speak of.
-pub(crate) fn decode(payload: &[u8], dimension: usize) -> Option<Changes> {
+pub(crate) fn decode(payload: &[u8], dimension: usize, element: ElementType) -> Option<Changes> {
     let mut reader = Reader::new(payload);
     let record_count = reader.u32()? as usize;
     let delete_count = reader.u32()? as usize;
     let document_count = reader.u32()? as usize;
     let source_count = reader.u32()? as usize;
 
-    let vector_bytes = reader.take(record_count.checked_mul(dimension)?.checked_mul(4)?)?;
-    let vectors: Vec<f32> =
-        vector_bytes.as_chunks::<4>().0.iter().map(|&bytes| f32::from_le_bytes(bytes)).collect();
+    let logged = logged_element(element);
+    let numbers = record_count.checked_mul(dimension)?;
+    let stored = reader.take(numbers.checked_mul(logged.element_bytes())?)?;
+    let mut vectors = vec![0.0; numbers];
+    Backend::active().decode_row(logged, stored, &mut vectors);
     if !vectors.iter().all(|number| number.is_finite()) {
         return None;
     }
@@ -121,7 +129,7 @@ pub(crate) fn decode(payload: &[u8], dimension: usize) -> Option<Changes> {
     }
     let mut records = Vec::new();
     for _ in 0..record_count {
-        records.push(decode_record(&mut reader, payload, &sources, dimension)?);
+        records.push(decode_record(&mut reader, payload, &sources, dimension, element)?);
     }
     let mut deletes = Vec::new();
     for _ in 0..delete_count {
@@ -146,6 +154,7 @@ fn decode_record(
     payload: &[u8],
     sources: &[Arc<str>],
     dimension: usize,
+    element: ElementType,
 ) -> Option<StoredRecord> {
     let start = reader.position();
     let record = take_record(reader)?;
@@ -165,13 +174,29 @@ fn decode_record(
         place: record.place(|number| sources.get(number as usize).cloned().ok_or(())).ok()?,
         id: record.id,
         text,
-        logged_bytes: logged_bytes(reader.position() - start, dimension),
+        logged_bytes: logged_bytes(reader.position() - start, dimension, element),
     })
 }
 
 /// Saturates: the figure only steers compaction.
-fn logged_bytes(without_vector: usize, dimension: usize) -> u32 {
-    u32::try_from(without_vector + dimension * 4).unwrap_or(u32::MAX)
+fn logged_bytes(without_vector: usize, dimension: usize, element: ElementType) -> u32 {
+    let vector = logged_element(element).row_bytes(dimension);
+    u32::try_from(without_vector + vector).unwrap_or(u32::MAX)
+}
+
+/// What vectors are in a log, where rows follow one another without anything between them.
+fn logged_element(element: ElementType) -> ElementType {
+    match element {
+        ElementType::Bits => ElementType::Bits,
+        _ => ElementType::Float32,
+    }
+}
+
+fn put_vectors(bytes: &mut Vec<u8>, vectors: &[f32], element: ElementType) {
+    match logged_element(element) {
+        ElementType::Bits => bytes.extend(vectors.iter().map(|&byte| byte as u8)),
+        _ => bytes.extend_from_slice(&bytes_of(vectors)),
+    }
 }
 
 /// The distinct sources in order of appearance, and each one's number.
@@ -245,7 +270,7 @@ mod tests {
         #[test]
         fn what_was_encoded_decodes_to_the_same_changes(transaction in transaction(3)) {
             let texts = transaction.upserts.texts.clone();
-            let (mut frame, changes) = encode(transaction).unwrap();
+            let (mut frame, changes) = encode(transaction, ElementType::Float32).unwrap();
             let payload = payload(&mut frame);
             for (text, record) in texts.iter().zip(&changes.records) {
                 let found = record.text.map(|text| {
@@ -254,7 +279,7 @@ mod tests {
                 });
                 prop_assert_eq!(found, text.as_ref().map(|text| text.as_bytes()));
             }
-            prop_assert_eq!(decode(&payload, 3), Some(changes));
+            prop_assert_eq!(decode(&payload, 3, ElementType::Float32), Some(changes));
         }
 
         #[test]
@@ -264,18 +289,38 @@ mod tests {
             byte in any::<u8>(),
             cut in any::<prop::sample::Index>(),
         ) {
-            let (mut frame, _) = encode(transaction).unwrap();
+            let (mut frame, _) = encode(transaction, ElementType::Float32).unwrap();
             let mut payload = payload(&mut frame);
             let position = position.index(payload.len());
             payload[position] = byte;
-            decode(&payload, 2);
+            decode(&payload, 2, ElementType::Float32);
             payload.truncate(cut.index(payload.len()));
-            prop_assert_eq!(decode(&payload, 2), None, "a cut payload");
+            prop_assert_eq!(decode(&payload, 2, ElementType::Float32), None, "a cut payload");
         }
 
         #[test]
         fn arbitrary_payloads_never_panic(payload in prop::collection::vec(any::<u8>(), 0..200)) {
-            decode(&payload, 1);
+            decode(&payload, 1, ElementType::Float32);
+            decode(&payload, 1, ElementType::Bits);
+        }
+    }
+
+    #[test]
+    fn packed_bits_take_a_byte_each() {
+        let batch = |vectors| Batch { ids: vec![1.into(), 2.into()], vectors, ..Batch::default() };
+        let of = |element| {
+            let upserts = batch(vec![0.0, 255.0, 7.0, 128.0]);
+            let transaction = Transaction { upserts, ..Transaction::default() };
+            let (mut frame, changes) = encode(transaction, element).unwrap();
+            (payload(&mut frame), changes)
+        };
+        let (packed, changes) = of(ElementType::Bits);
+        assert_eq!(packed[TRANSACTION_COUNTS_BYTES..][..4], [0, 255, 7, 128]);
+        assert_eq!(packed.len() + 4 * 3, of(ElementType::Float32).0.len());
+        assert_eq!(changes.records[0].logged_bytes, 2 + 10);
+        assert_eq!(decode(&packed, 2, ElementType::Bits), Some(changes));
+        for end in 0..packed.len() {
+            assert_eq!(decode(&packed[..end], 2, ElementType::Bits), None);
         }
     }
 
@@ -284,7 +329,7 @@ mod tests {
         for position in 0..4 {
             let mut payload = [0; 16];
             payload[position * 4..][..4].fill(0xff);
-            assert_eq!(decode(&payload, 65_536), None);
+            assert_eq!(decode(&payload, 65_536, ElementType::Float32), None);
         }
     }
 }

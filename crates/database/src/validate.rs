@@ -8,7 +8,7 @@ use serde_json::Value;
 use crate::error::{Error, Result};
 use crate::format::MAX_METADATA_DEPTH;
 use crate::record::{Batch, Id, Transaction};
-use crate::schema::Schema;
+use crate::schema::{Metric, Schema};
 
 /// Checks a transaction and drops all but the last record of each id.
 pub(crate) fn validate(mut transaction: Transaction, schema: &Schema) -> Result<Transaction> {
@@ -63,23 +63,42 @@ fn round_vectors(vectors: &mut [f32], schema: &Schema) -> Result<()> {
     Ok(())
 }
 
-/// One finite vector of the collection's length, for a search.
-pub(crate) fn validate_query(query: &[f32], dimension: usize) -> Result<()> {
+/// One finite vector of the collection's length, for a search; bytes of it where the metric is
+/// Hamming.
+pub(crate) fn validate_query(query: &[f32], dimension: usize, metric: Metric) -> Result<()> {
     if query.len() != dimension {
         return Err(Error::Dimension { expected: dimension, found: query.len() });
     }
-    check_finite(query, dimension)
+    check_query_numbers(query, dimension, metric)
 }
 
 /// The rows of a query matrix: `count` vectors, one after the other.
-pub(crate) fn validate_queries(queries: &[f32], count: usize, dimension: usize) -> Result<()> {
+pub(crate) fn validate_queries(
+    queries: &[f32],
+    count: usize,
+    dimension: usize,
+    metric: Metric,
+) -> Result<()> {
     if count.checked_mul(dimension) != Some(queries.len()) {
         return Err(Error::Dimension {
             expected: count.saturating_mul(dimension),
             found: queries.len(),
         });
     }
-    check_finite(queries, dimension)
+    check_query_numbers(queries, dimension, metric)
+}
+
+fn check_query_numbers(queries: &[f32], dimension: usize, metric: Metric) -> Result<()> {
+    check_finite(queries, dimension)?;
+    if metric != Metric::Hamming {
+        return Ok(());
+    }
+    let mut bytes = vec![0; dimension];
+    queries.chunks_exact(dimension).enumerate().try_for_each(|(number, query)| {
+        Backend::active()
+            .encode_row(ElementType::Bits, query, &mut bytes)
+            .map_err(|error| Error::InvalidArgument(format!("query {number}: {error}")))
+    })
 }
 
 fn check_columns(batch: &Batch) -> Result<()> {

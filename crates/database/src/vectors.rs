@@ -5,10 +5,11 @@
 //! a write to a slab that a snapshot still holds copies that slab (at most [`SLAB_BYTES`], or one
 //! vector where that is larger) and leaves the snapshot alone.
 
+use std::borrow::Cow;
 use std::ops::Range;
 use std::sync::Arc;
 
-use kernels::{RowFactors, code_stride, quantize_row};
+use kernels::{Backend, ElementType, RowFactors, code_stride, quantize_row};
 
 use crate::schema::Metric;
 use crate::score;
@@ -36,7 +37,10 @@ pub(crate) struct Vectors {
 #[derive(Clone)]
 pub(crate) struct Slab {
     dimension: usize,
+    /// Empty where there are `bits`.
     values: Box<[f32]>,
+    /// Packed bits, for Hamming; empty for the other metrics.
+    bits: Box<[u8]>,
     /// For cosine, [`score::inverse_norm`] of each row; empty for the other metrics.
     inverse_norms: Box<[f32]>,
     /// One-byte codes of each row, [`code_stride`] apart, which a search looks at first; empty for
@@ -87,10 +91,10 @@ impl Vectors {
     ///
     /// # Panics
     /// There never was such a row.
-    pub(crate) fn row(&self, slot: u32) -> &[f32] {
+    pub(crate) fn row(&self, slot: u32) -> Cow<'_, [f32]> {
         let (slab, row) = self.locate(slot);
         match &self.slabs[slab] {
-            Some(slab) => &slab.values[row * self.dimension..][..self.dimension],
+            Some(slab) => slab.row(row),
             None => panic!("slot {slot} was removed"),
         }
     }
@@ -123,10 +127,13 @@ impl Vectors {
 impl Slab {
     fn new(dimension: usize, metric: Metric, rows: usize) -> Self {
         let norms = if metric == Metric::Cosine { rows } else { 0 };
-        let coded = if dimension >= LEAST_CODED_DIMENSION { rows } else { 0 };
+        let packed = metric == Metric::Hamming;
+        let coded = if dimension >= LEAST_CODED_DIMENSION && !packed { rows } else { 0 };
+        let (values, bits) = if packed { (0, rows) } else { (rows, 0) };
         Self {
             dimension,
-            values: vec![0.0; rows * dimension].into(),
+            values: vec![0.0; values * dimension].into(),
+            bits: vec![0; bits * dimension].into(),
             inverse_norms: vec![0.0; norms].into(),
             codes: vec![0; coded * code_stride(dimension)].into(),
             factors: vec![RowFactors::default(); coded].into(),
@@ -137,7 +144,14 @@ impl Slab {
     }
 
     fn set(&mut self, row: usize, vector: &[f32]) {
-        self.values[row * self.dimension..][..self.dimension].copy_from_slice(vector);
+        let place = row * self.dimension..(row + 1) * self.dimension;
+        if let Some(bits) = self.bits.get_mut(place.clone()) {
+            Backend::active()
+                .encode_row(ElementType::Bits, vector, bits)
+                .expect("a validated vector of packed bits");
+        } else {
+            self.values[place].copy_from_slice(vector);
+        }
         if let Some(inverse_norm) = self.inverse_norms.get_mut(row) {
             *inverse_norm = score::inverse_norm(vector);
         }
@@ -160,7 +174,20 @@ impl Slab {
         self.used_rows
     }
 
-    /// The vectors of these rows, one after the other.
+    fn row(&self, row: usize) -> Cow<'_, [f32]> {
+        match self.bits(row..row + 1) {
+            Some(bits) => bits.iter().map(|&byte| byte.into()).collect(),
+            None => self.values(row..row + 1).into(),
+        }
+    }
+
+    /// The packed bits of these rows, one row after the other, where the metric is Hamming.
+    pub(crate) fn bits(&self, rows: Range<usize>) -> Option<&[u8]> {
+        let place = rows.start * self.dimension..rows.end * self.dimension;
+        (!self.bits.is_empty()).then(|| &self.bits[place])
+    }
+
+    /// The vectors of these rows, one after the other, where they are not packed bits.
     pub(crate) fn values(&self, rows: Range<usize>) -> &[f32] {
         &self.values[rows.start * self.dimension..rows.end * self.dimension]
     }
@@ -183,6 +210,7 @@ impl Slab {
 
     fn memory_bytes(&self) -> u64 {
         let bytes = size_of_val(&*self.values)
+            + size_of_val(&*self.bits)
             + size_of_val(&*self.inverse_norms)
             + size_of_val(&*self.codes)
             + size_of_val(&*self.factors)
@@ -197,26 +225,28 @@ mod tests {
 
     #[test]
     fn a_clone_keeps_what_it_saw_and_slabs_of_removed_rows_are_given_back() {
-        for dimension in [1, 3, 300, 65_536] {
-            let mut vectors = Vectors::new(dimension, Metric::Cosine);
+        let shapes = [1, 3, 300, 65_536].map(|dimension| (dimension, Metric::Cosine));
+        for (dimension, metric) in shapes.into_iter().chain([(16, Metric::Hamming)]) {
+            let mut vectors = Vectors::new(dimension, metric);
             let rows = vectors.rows_per_slab as u32;
             assert!(rows.is_power_of_two());
             assert!(rows == 1 || rows as usize * dimension * 4 <= SLAB_BYTES);
             let slots = 2 * rows + 1;
+            let number = |slot: u32| (slot % 251) as f32;
             for slot in 0..slots {
-                vectors.set(slot, &vec![slot as f32; dimension]);
+                vectors.set(slot, &vec![number(slot); dimension]);
             }
             let full = vectors.memory_bytes();
             let before = vectors.clone();
-            vectors.set(0, &vec![-1.0; dimension]);
+            vectors.set(0, &vec![255.0; dimension]);
             for slot in rows..2 * rows {
                 vectors.remove(slot);
             }
             assert_eq!(vectors.memory_bytes(), full / 3 * 2);
-            assert_eq!(vectors.row(0)[0], -1.0);
-            assert_eq!(vectors.row(2 * rows)[0], (2 * rows) as f32);
+            assert_eq!(vectors.row(0)[0], 255.0);
+            assert_eq!(vectors.row(2 * rows)[0], number(2 * rows));
             for slot in 0..slots {
-                assert_eq!(before.row(slot)[dimension - 1], slot as f32);
+                assert_eq!(before.row(slot)[dimension - 1], number(slot));
             }
             let live = |vectors: &Vectors| -> usize {
                 let slabs = (0..vectors.slab_count()).filter_map(|slab| vectors.slab(slab));

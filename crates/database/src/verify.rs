@@ -189,7 +189,7 @@ fn verify_files(folder: &Path, report: &mut CollectionReport) -> Result<()> {
         if log.generation != generation {
             check.problem(16, "the header's generation is not the file name's");
         }
-        check.walk(schema.dimension)?;
+        check.walk(&schema)?;
         if generation < newest && (!check.sealed || check.report.unfinished_bytes > 0) {
             check.problem(log.length()?, "the log ends without a seal, but was continued");
         }
@@ -233,7 +233,7 @@ impl Check<'_> {
         self.report.problems.push(Problem { file, offset, what: what.into() });
     }
 
-    fn walk(&mut self, dimension: usize) -> Result<()> {
+    fn walk(&mut self, schema: &Schema) -> Result<()> {
         let mut frames = Frames::new(self.log)?;
         loop {
             let offset = frames.offset();
@@ -247,7 +247,7 @@ impl Check<'_> {
                     self.next_sequence = frame.header.sequence.saturating_add(1);
                     self.sealed = frame.header.kind != FRAME_TRANSACTION;
                     if !self.sealed {
-                        match transaction::decode(frame.payload, dimension) {
+                        match transaction::decode(frame.payload, schema.dimension, schema.element) {
                             Some(changes) => self.apply(changes),
                             None => self.problem(offset, "a frame's content is impossible"),
                         }

@@ -47,6 +47,7 @@ fn score(metric: Metric, query: &[f32], row: &[f32]) -> f32 {
     match metric {
         Metric::Dot => kernels.dot(query, row),
         Metric::L2 => -kernels.squared_l2(query, row),
+        Metric::Hamming => unreachable!("tests/hamming.rs is about it"),
         Metric::Cosine => kernels.dot(query, row) * (inverse(row) * inverse(query)),
     }
 }

@@ -67,13 +67,17 @@ fn the_tables_agree_with_the_constants() {
     assert_eq!(header[5][2], format!("dimension: 1 to {MAX_DIMENSION}"));
     assert_eq!(
         header[6][2],
-        format!("metric: {METRIC_COSINE} cosine, {METRIC_DOT} dot, {METRIC_L2} squared L2")
+        format!(
+            "metric: {METRIC_COSINE} cosine, {METRIC_DOT} dot, {METRIC_L2} squared L2, \
+             {METRIC_HAMMING} Hamming"
+        )
     );
     assert_eq!(
         header[8][2],
         format!(
             "element type: {ELEMENT_FLOAT32} float32, {ELEMENT_FLOAT16} float16, \
-             {ELEMENT_BFLOAT16} bfloat16, {ELEMENT_INT8} int8; in version 1, 0 for float32"
+             {ELEMENT_BFLOAT16} bfloat16, {ELEMENT_INT8} int8, {ELEMENT_BITS} packed bits; in \
+             version 1, 0 for float32"
         )
     );
     for row in [10, 11] {

@@ -83,6 +83,7 @@ fn score(metric: Metric, a: &[f32], b: &[f32]) -> f64 {
         Metric::L2 => {
             -a.iter().zip(b).map(|(a, b)| (f64::from(*a) - f64::from(*b)).powi(2)).sum::<f64>()
         }
+        Metric::Hamming => unreachable!("no graph is built for it"),
     }
 }
 
@@ -274,7 +275,7 @@ fn vectors_come_back_as_they_were_written() {
 fn every_type_of_element_is_searched_by_what_it_keeps() {
     let rows = grouped(1500, 100, 30, 0.5, 15);
     let queries = grouped(30, 100, 30, 0.5, 15);
-    for element in ElementType::ALL {
+    for element in ElementType::NUMBERS {
         for metric in METRICS {
             let mut options = BuildOptions::new(100, metric);
             options.element = element;

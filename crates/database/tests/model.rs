@@ -235,6 +235,7 @@ fn score(metric: Metric, query: &[f32], vector: [i8; DIMENSION]) -> f64 {
     match metric {
         Metric::Dot => dot,
         Metric::L2 => pairs().map(|(a, b)| (a - b) * (a - b)).sum(),
+        Metric::Hamming => unreachable!("these numbers are no bytes"),
         Metric::Cosine => {
             let norms: f64 = pairs().map(|(a, _)| a * a).sum::<f64>().sqrt()
                 * pairs().map(|(_, b)| b * b).sum::<f64>().sqrt();

@@ -5,7 +5,8 @@ use crate::simd::Simd;
 /// In what type a row's elements are stored.
 ///
 /// A stored row is the elements one after the other, little-endian, at any alignment. One of `Int8`
-/// ends with its scale, an `f32`; an element is the scale times its code.
+/// ends with its scale, an `f32`; an element is the scale times its code. An element of `Bits` is a
+/// byte of eight packed bits.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum ElementType {
     /// `f32`, as it comes: nothing is lost.
@@ -17,6 +18,9 @@ pub enum ElementType {
     /// One byte, -127 to 127, times a scale of the row: off by at most half a scale, which is 1/254
     /// of the row's largest magnitude. Rows of magnitudes below 1.5e-36 become zero.
     Int8,
+    /// A byte, 0 to 255, that stands for eight bits: such rows have Hamming distances
+    /// ([`Backend::hamming_many`](crate::Backend::hamming_many)) and no products.
+    Bits,
 }
 
 /// Bytes of the scale behind the codes of an `Int8` row.
@@ -34,16 +38,26 @@ pub fn bytes_of(floats: &[f32]) -> &[u8] {
 
 impl ElementType {
     /// Every type.
-    pub const ALL: [ElementType; 4] =
+    pub const ALL: [ElementType; 5] = [
+        ElementType::Float32,
+        ElementType::Float16,
+        ElementType::BFloat16,
+        ElementType::Int8,
+        ElementType::Bits,
+    ];
+
+    /// The types of numbers, which have products and distances by them.
+    pub const NUMBERS: [ElementType; 4] =
         [ElementType::Float32, ElementType::Float16, ElementType::BFloat16, ElementType::Int8];
 
-    /// What NumPy calls it.
+    /// What NumPy calls it, and "bits".
     pub const fn name(self) -> &'static str {
         match self {
             ElementType::Float32 => "float32",
             ElementType::Float16 => "float16",
             ElementType::BFloat16 => "bfloat16",
             ElementType::Int8 => "int8",
+            ElementType::Bits => "bits",
         }
     }
 
@@ -52,7 +66,15 @@ impl ElementType {
         match self {
             ElementType::Float32 => 4,
             ElementType::Float16 | ElementType::BFloat16 => 2,
-            ElementType::Int8 => 1,
+            ElementType::Int8 | ElementType::Bits => 1,
+        }
+    }
+
+    /// Coordinates of a vector that one element stands for.
+    pub const fn coordinates(self) -> usize {
+        match self {
+            ElementType::Bits => 8,
+            _ => 1,
         }
     }
 

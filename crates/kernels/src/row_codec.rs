@@ -17,7 +17,7 @@ const LIMIT: f32 = 127.0;
 pub struct Unstorable {
     /// Where in the row.
     pub index: usize,
-    /// NaN, infinite, or beyond the largest number of the type.
+    /// NaN, infinite, or beyond the largest number of the type; of `Bits`, anything but a byte.
     pub value: f32,
     /// The type.
     pub element: ElementType,
@@ -26,7 +26,14 @@ pub struct Unstorable {
 impl fmt::Display for Unstorable {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let (index, value, name) = (self.index, self.value, self.element.name());
-        write!(f, "element {index} is {value}, which {name} cannot hold as a finite number")
+        match self.element {
+            ElementType::Bits => {
+                write!(f, "element {index} is {value}, not a byte of packed bits, 0 to 255")
+            }
+            _ => {
+                write!(f, "element {index} is {value}, which {name} cannot hold as a finite number")
+            }
+        }
     }
 }
 
@@ -38,7 +45,7 @@ impl Backend {
     /// What [`Backend::decode_row`] makes of the result is stored as the same bytes again.
     ///
     /// # Errors
-    /// An element that would not be finite; `stored` is then unspecified.
+    /// An element that would not be finite, or is none of the type's; `stored` is then unspecified.
     ///
     /// # Panics
     /// `stored` is not `element.row_bytes(row.len())` long.
@@ -70,6 +77,7 @@ impl Backend {
                     self.dispatch(Encode::<Code>::new(row, codes, scale));
                 }
             }
+            ElementType::Bits => encode_bytes(row, stored)?,
         }
         Ok(())
     }
@@ -87,14 +95,33 @@ impl Backend {
             ElementType::Int8 => {
                 self.dispatch(Decode::<Code>::new(stored, row, scale_behind(stored)));
             }
+            ElementType::Bits => {
+                row.iter_mut().zip(stored).for_each(|(x, &byte)| *x = byte.into());
+            }
         }
     }
 }
 
-/// The least magnitude that rounds to infinity.
+/// Bytes of packed bits, each as a number.
+fn encode_bytes(row: &[f32], stored: &mut [u8]) -> Result<(), Unstorable> {
+    let mut whole = true;
+    for (byte, &x) in stored.iter_mut().zip(row) {
+        // Saturates, so that what was no byte differs from it.
+        *byte = x as u8;
+        whole &= f32::from(*byte) == x;
+    }
+    if whole {
+        return Ok(());
+    }
+    let index = row.iter().position(|&x| f32::from(x as u8) != x).expect("an element that differs");
+    Err(Unstorable { index, value: row[index], element: ElementType::Bits })
+}
+
+/// The least magnitude that the type cannot hold.
 fn overflow(element: ElementType) -> f32 {
     match element {
         ElementType::Float32 | ElementType::Int8 => f32::INFINITY,
+        ElementType::Bits => 256.0,
         ElementType::Float16 => 65_520.0,
         ElementType::BFloat16 => f32::from_bits(0x7f7f_8000),
     }

@@ -36,6 +36,9 @@ enum Query<'a> {
 
 impl Backend {
     /// Scores of a query that is kept in `f32`: nothing is lost but what the stored rows lack.
+    ///
+    /// # Panics
+    /// `element` is `Bits`.
     #[inline]
     pub fn row_scorer(
         self,
@@ -43,6 +46,7 @@ impl Backend {
         measure: Measure,
         query: &[f32],
     ) -> RowScorer<'_> {
+        check_numbers(element);
         RowScorer { backend: self, element, measure, query: Query::Floats(query) }
     }
 
@@ -50,7 +54,7 @@ impl Backend {
     /// and faster than with an `f32` query by far.
     ///
     /// # Panics
-    /// `query` has the length of no row.
+    /// `query` has the length of no row, or `element` is `Bits`.
     #[inline]
     pub fn row_scorer_of_row(
         self,
@@ -58,6 +62,7 @@ impl Backend {
         measure: Measure,
         query: &[u8],
     ) -> RowScorer<'_> {
+        check_numbers(element);
         element.dimension(query.len());
         RowScorer { backend: self, element, measure, query: Query::Row(query) }
     }
@@ -69,6 +74,18 @@ impl Backend {
     pub fn row_norm(self, element: ElementType, row: &[u8]) -> f32 {
         self.row_scorer_of_row(element, Measure::Dot, row).score(row).sqrt()
     }
+}
+
+#[inline]
+fn check_numbers(element: ElementType) {
+    if element == ElementType::Bits {
+        no_numbers();
+    }
+}
+
+#[cold]
+fn no_numbers() -> ! {
+    panic!("packed bits have Hamming distances, no products")
 }
 
 impl RowScorer<'_> {
@@ -88,6 +105,7 @@ impl RowScorer<'_> {
                     ElementType::Float16 => pair.score::<Float32, Float16>(backend, measure),
                     ElementType::BFloat16 => pair.score::<Float32, BFloat16>(backend, measure),
                     ElementType::Int8 => pair.score::<Float32, Code>(backend, measure),
+                    ElementType::Bits => no_numbers(),
                 }
             }
             Query::Row(query) => {
@@ -99,6 +117,7 @@ impl RowScorer<'_> {
                     ElementType::Int8 => {
                         backend.dispatch_bytes(ScoreByteRow { query, row, measure })
                     }
+                    ElementType::Bits => no_numbers(),
                 }
             }
         }
@@ -133,6 +152,7 @@ impl RowScorer<'_> {
                     ElementType::Float16 => job.score::<Float32, Float16>(backend, measure),
                     ElementType::BFloat16 => job.score::<Float32, BFloat16>(backend, measure),
                     ElementType::Int8 => job.score::<Float32, Code>(backend, measure),
+                    ElementType::Bits => no_numbers(),
                 }
             }
             Query::Row(query) => {
@@ -144,6 +164,7 @@ impl RowScorer<'_> {
                     ElementType::Int8 => {
                         backend.dispatch_bytes(ScoreByteRows { job: &mut job, measure });
                     }
+                    ElementType::Bits => no_numbers(),
                 }
             }
         }

@@ -44,7 +44,7 @@ fn tolerance(measure: Measure) -> f64 {
 #[test]
 fn scores_agree_at_every_length_and_alignment() {
     for backend in backends() {
-        for element in ElementType::ALL {
+        for element in ElementType::NUMBERS {
             for length in 0..=LONGEST {
                 let query = values(length, 1);
                 let stored = encoded(backend, element, &values(length, 2));
@@ -82,7 +82,7 @@ fn scores_agree_at_every_length_and_alignment() {
 #[test]
 fn several_rows_score_as_each_does() {
     for backend in backends() {
-        for element in ElementType::ALL {
+        for element in ElementType::NUMBERS {
             for dimension in [1, 7, 16, 64, 100] {
                 let stride = element.row_bytes(dimension) + 5;
                 let rows: Vec<f32> = values(dimension * 9, 3);
@@ -121,7 +121,7 @@ fn several_rows_score_as_each_does() {
 #[test]
 fn every_element_counts_once() {
     for backend in backends() {
-        for element in ElementType::ALL {
+        for element in ElementType::NUMBERS {
             for length in 1..=LONGEST {
                 let ones = encoded(backend, element, &vec![1.0; length]);
                 let zeros = encoded(backend, element, &vec![0.0; length]);
@@ -150,6 +150,7 @@ fn magnitudes(element: ElementType) -> Vec<f32> {
         ElementType::Float16 => {}
         ElementType::BFloat16 => magnitudes.extend([1e20, 3.389e38]),
         ElementType::Float32 | ElementType::Int8 => magnitudes.extend([1e20, f32::MAX]),
+        ElementType::Bits => unreachable!("no number"),
     }
     magnitudes
 }
@@ -157,7 +158,7 @@ fn magnitudes(element: ElementType) -> Vec<f32> {
 #[test]
 fn what_was_stored_once_is_stored_the_same_again() {
     for backend in backends() {
-        for element in ElementType::ALL {
+        for element in ElementType::NUMBERS {
             for magnitude in magnitudes(element) {
                 for length in [0, 1, 2, 15, 16, 17, 100] {
                     let mut row: Vec<f32> =
@@ -195,7 +196,7 @@ fn an_element_is_stored_as_the_nearest_there_is() {
     let row = values(1000, 6);
     let largest = row.iter().fold(0.0f32, |most, x| most.max(x.abs()));
     for backend in backends() {
-        for element in ElementType::ALL {
+        for element in ElementType::NUMBERS {
             let back = decoded(backend, element, &encoded(backend, element, &row));
             for (&x, &stored) in row.iter().zip(&back) {
                 let most = match element {
@@ -203,6 +204,7 @@ fn an_element_is_stored_as_the_nearest_there_is() {
                     ElementType::Float16 => (x.abs() * 2f32.powi(-11)).max(2f32.powi(-25)),
                     ElementType::BFloat16 => x.abs() * 2f32.powi(-8),
                     ElementType::Int8 => largest / 127.0 * 0.50001,
+                    ElementType::Bits => unreachable!("no number"),
                 };
                 assert!((x - stored).abs() <= most, "{backend:?} {element:?} {x} {stored}");
             }
@@ -214,7 +216,7 @@ fn an_element_is_stored_as_the_nearest_there_is() {
 fn backends_store_the_same_bytes() {
     let scalar = *backends().last().expect("the scalar backend is always there");
     for backend in backends() {
-        for element in ElementType::ALL {
+        for element in ElementType::NUMBERS {
             for length in 0..=LONGEST {
                 for magnitude in magnitudes(element) {
                     let row: Vec<f32> = values(length, 7).iter().map(|x| x * magnitude).collect();
@@ -251,7 +253,7 @@ fn scores_of_byte_rows_do_not_depend_on_the_backend() {
 #[test]
 fn zeros_keep_no_sign_they_do_not_have() {
     for backend in backends() {
-        for element in ElementType::ALL {
+        for element in ElementType::NUMBERS {
             let back = decoded(backend, element, &encoded(backend, element, &[-0.0, 0.0, -1.0]));
             let signs = back.iter().map(|x| x.is_sign_negative()).collect::<Vec<_>>();
             // One-byte codes have one zero.
@@ -263,12 +265,12 @@ fn zeros_keep_no_sign_they_do_not_have() {
 #[test]
 fn what_is_not_finite_is_refused_wherever_it_stands() {
     for backend in backends() {
-        for element in ElementType::ALL {
+        for element in ElementType::NUMBERS {
             let mut beyond = vec![f32::NAN, f32::INFINITY, f32::NEG_INFINITY];
             match element {
                 ElementType::Float16 => beyond.extend([65_520.0, -65_520.0, 1e9]),
                 ElementType::BFloat16 => beyond.extend([f32::from_bits(0x7f7f_8000), f32::MAX]),
-                ElementType::Float32 | ElementType::Int8 => {}
+                ElementType::Float32 | ElementType::Int8 | ElementType::Bits => {}
             }
             for length in 1..=70 {
                 for index in 0..length {
@@ -368,7 +370,7 @@ fn sums_beyond_f32_are_infinite_and_subnormals_count() {
 
 #[test]
 fn a_row_knows_its_length() {
-    for element in ElementType::ALL {
+    for element in ElementType::NUMBERS {
         for dimension in 0..100 {
             assert_eq!(element.dimension(element.row_bytes(dimension)), dimension);
         }
@@ -405,4 +407,33 @@ fn a_row_behind_the_last_is_refused() {
     let rows = StoredRows::new(ElementType::Float16, 2, 4, &bytes);
     let scorer = Backend::active().row_scorer(ElementType::Float16, Measure::Dot, &[1.0, 2.0]);
     scorer.score_listed(rows, &[0, 3], &mut [0.0; 2]);
+}
+
+#[test]
+fn packed_bits_are_bytes_and_nothing_else() {
+    let bits = ElementType::Bits;
+    for backend in backends() {
+        for length in 0..=LONGEST {
+            let bytes: Vec<u8> = (0..length).map(|at| (at * 37 % 256) as u8).collect();
+            let row: Vec<f32> = bytes.iter().map(|&byte| byte.into()).collect();
+            assert_eq!(encoded(backend, bits, &row), bytes);
+            assert_eq!(decoded(backend, bits, &bytes), row);
+            for wrong in [-1.0, 256.0, 0.5, f32::NAN, f32::INFINITY, 1e30] {
+                for place in [0, length / 2, length.saturating_sub(1)] {
+                    let mut row = row.clone();
+                    let Some(x) = row.get_mut(place) else { continue };
+                    *x = wrong;
+                    let error = backend.encode_row(bits, &row, &mut vec![0; length]).unwrap_err();
+                    assert_eq!((error.index, error.value.to_bits()), (place, wrong.to_bits()));
+                    assert!(error.to_string().contains("packed bits"), "{error}");
+                }
+            }
+        }
+    }
+}
+
+#[test]
+#[should_panic(expected = "no products")]
+fn packed_bits_have_no_products() {
+    Backend::active().row_scorer(ElementType::Bits, Measure::Dot, &[1.0]);
 }

@@ -1,12 +1,13 @@
 //! Arrays in: whatever Python holds numbers in, as NumPy sees it.
 
+use database::{ElementType, Schema};
 use numpy::{
     PyArray2, PyArrayDescrMethods, PyArrayMethods, PyReadonlyArray2, PyUntypedArray,
     PyUntypedArrayMethods,
 };
 use pyo3::exceptions::PyTypeError;
 use pyo3::prelude::*;
-use pyo3::types::{PyByteArray, PyBytes, PyString};
+use pyo3::types::{PyByteArray, PyBytes, PyList, PyString, PyTuple};
 
 use crate::errors::Kind;
 
@@ -125,17 +126,44 @@ impl Matrix {
         Ok(Matrix { values, rows, columns })
     }
 
-    /// [`Matrix::extract`] that insists on vectors of `dimension` elements.
-    pub(crate) fn of_dimension(object: &Bound<'_, PyAny>, dimension: usize) -> PyResult<Matrix> {
-        let matrix = Matrix::extract(object)?;
-        if matrix.rows > 0 && matrix.columns != dimension {
-            return Err(Kind::Dimension.error(format!(
-                "expected vectors of {dimension} elements, found {}",
-                matrix.columns
-            )));
+    /// [`Matrix::extract`] that insists on vectors of a collection: of its dimension, and bytes where
+    /// it holds packed bits.
+    pub(crate) fn of_schema(object: &Bound<'_, PyAny>, schema: &Schema) -> PyResult<Matrix> {
+        let packed = schema.element == ElementType::Bits;
+        let is_list = object.is_instance_of::<PyList>() || object.is_instance_of::<PyTuple>();
+        let matrix = match packed && !is_list {
+            true => Matrix::of_bytes(object)?,
+            false => Matrix::extract(object)?,
+        };
+        let (expected, found) = (schema.dimension, matrix.columns);
+        if matrix.rows == 0 || expected == found {
+            return Ok(matrix);
         }
-        Ok(matrix)
+        Err(Kind::Dimension.error(match packed {
+            true => format!(
+                "expected packed vectors of {expected} bytes, {} bits, found {found} bytes",
+                schema.coordinates()
+            ),
+            false => format!("expected vectors of {expected} elements, found {found}"),
+        }))
     }
+
+    /// Rows of packed bits, or one of them, in an array of bytes.
+    fn of_bytes(object: &Bound<'_, PyAny>) -> PyResult<Matrix> {
+        let array = as_array(object)?;
+        if !array.dtype().is_equiv_to(&numpy::dtype::<u8>(array.py())) {
+            return Err(not_bytes(array.as_any()));
+        }
+        Matrix::extract(array.as_any())
+    }
+}
+
+/// What is said of an array that should hold packed bits.
+pub(crate) fn not_bytes(array: &Bound<'_, PyAny>) -> PyErr {
+    let dtype = array.getattr("dtype").map_or_else(|_| "?".into(), |dtype| dtype.to_string());
+    PyTypeError::new_err(format!(
+        "bits are packed into uint8 (numpy.packbits packs them), found {dtype}"
+    ))
 }
 
 /// NumPy's complaint about rows of different lengths, in our terms.

@@ -8,7 +8,7 @@ use pyo3::exceptions::{PyTypeError, PyValueError};
 use pyo3::prelude::*;
 use pyo3::types::{PyByteArray, PyBytes, PyList, PyTuple};
 
-use crate::arrays::as_array;
+use crate::arrays::{as_array, not_bytes};
 use crate::errors::Kind;
 
 /// Bits packed into bytes, where they lie or copied.
@@ -107,13 +107,6 @@ impl<'py> BitRows<'py> {
 
 fn changed(_: impl std::fmt::Debug) -> PyErr {
     Kind::Argument.error("the array changed while it was read")
-}
-
-fn not_bytes(array: &Bound<'_, PyAny>) -> PyErr {
-    let dtype = array.getattr("dtype").map_or_else(|_| "?".into(), |dtype| dtype.to_string());
-    PyTypeError::new_err(format!(
-        "bits are packed into uint8 (numpy.packbits packs them), found {dtype}"
-    ))
 }
 
 /// The number of bits in which two vectors of packed bits differ.

@@ -121,9 +121,9 @@ impl Collection {
 
     /// The vectors that queries stand for.
     pub(crate) fn vectors(&self, object: &Bound<'_, PyAny>) -> PyResult<Matrix> {
-        let dimension = self.inner.schema().dimension;
+        let schema = self.inner.schema();
         if !are_texts(object)? {
-            return Matrix::of_dimension(object, dimension);
+            return Matrix::of_schema(object, schema);
         }
         let py = object.py();
         let texts = convert::texts(object)?;
@@ -131,7 +131,7 @@ impl Collection {
         let rows = texts.len();
         let values =
             encoder.encode(py, texts, encoder.prompts().of_queries(), &Reporter::Silent)?;
-        Ok(Matrix { values, rows, columns: dimension })
+        Ok(Matrix { values, rows, columns: schema.dimension })
     }
 }
 
@@ -152,19 +152,19 @@ impl Collection {
         self.inner.name()
     }
 
-    /// Elements of a vector.
+    /// Elements of a vector: bits, where they are packed.
     #[getter]
     fn dimension(&self) -> usize {
-        self.inner.schema().dimension
+        self.inner.schema().coordinates()
     }
 
-    /// "cosine", "dot" or "l2".
+    /// "cosine", "dot", "l2" or "hamming".
     #[getter]
     fn metric(&self) -> &'static str {
         self.inner.schema().metric.name()
     }
 
-    /// What vectors are kept as: "float32", "float16", "bfloat16" or "int8".
+    /// What vectors are kept as: "float32", "float16", "bfloat16", "int8", or "bits".
     #[getter]
     fn dtype(&self) -> &'static str {
         self.inner.schema().element.name()
@@ -187,7 +187,8 @@ impl Collection {
     /// Writes records: new ones are added, those whose id exists are replaced as a whole. Returns
     /// how many. The call is one transaction, and durable when it returns (see `open`).
     ///
-    /// `ids` are `int` or `str`; `vectors` is n x dimension of anything that NumPy understands.
+    /// `ids` are `int` or `str`; `vectors` is n x dimension of anything that NumPy understands (of
+    /// packed bits, uint8 of n x dimension / 8, as `numpy.packbits` gives them).
     /// Where the collection has a model, `texts` alone will do: they are embedded. `metadata` is one
     /// dict for all, or one (or None) each. Where an id comes twice, the last one wins. Raises
     /// DimensionError, NonFiniteError for NaN or infinity (`non_finite="skip"` leaves such rows
@@ -226,7 +227,7 @@ impl Collection {
         let (metadata, texts) = (metadata.unwrap_or_default(), texts.unwrap_or_default());
         let dimension = self.inner.schema().dimension;
         let vectors = match vectors.filter(|vectors| !vectors.is_none()) {
-            Some(vectors) => Matrix::of_dimension(vectors, dimension)?,
+            Some(vectors) => Matrix::of_schema(vectors, self.inner.schema())?,
             None if ids.is_empty() => Matrix { values: Vec::new(), rows: 0, columns: dimension },
             None if texts.is_empty() => {
                 return Err(Kind::Argument.error("give vectors, or texts for a model to embed"));
@@ -264,7 +265,11 @@ impl Collection {
         let py = ids.py();
         let ids = convert::ids(ids)?;
         let records = py.detach(|| self.inner.get(&ids)).or_raise()?;
-        Ok(records.into_iter().map(|record| record.map(Record::from)).collect())
+        let schema = self.inner.schema();
+        Ok(records
+            .into_iter()
+            .map(|record| record.map(|record| Record::of(record, schema)))
+            .collect())
     }
 
     /// Deletes by id, or every record that matches `where`; returns how many were there.
@@ -298,7 +303,8 @@ impl Collection {
     /// search to matching records: `{"lang": "en", "year": {"$gte": 2020}}` with the operators
     /// `$eq $ne $in $nin $gt $gte $lt $lte $exists $contains $and $or $not`, dotted keys for nested
     /// values, and `$id`, `$source`, `$line` for the record itself. `within` leaves out what is
-    /// worse than this score (for "l2": farther than this squared distance).
+    /// worse than this score (for "l2": farther than this squared distance; for "hamming": different
+    /// in more bits).
     ///
     /// Small collections, and records written a moment ago, are searched exactly. Larger ones are
     /// searched through a graph, which finds nearly all of the nearest (see `recall`): `effort` is
@@ -630,7 +636,7 @@ impl Collection {
         };
         format!(
             "Collection('{name}', dimension={}, metric='{metric}'{dtype}{model}, {records})",
-            schema.dimension
+            schema.coordinates()
         )
     }
 
@@ -642,7 +648,7 @@ impl Collection {
                 "records",
                 self.inner.len().map_or("closed".to_owned(), |records| records.to_string()),
             ),
-            ("dimension", schema.dimension.to_string()),
+            ("dimension", schema.coordinates().to_string()),
             ("metric", schema.metric.name().to_owned()),
             ("dtype", schema.element.name().to_owned()),
         ];

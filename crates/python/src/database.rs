@@ -18,12 +18,22 @@ use crate::threads;
 
 /// The metric of a name that a user types.
 pub(crate) fn metric_named(name: &str) -> PyResult<Metric> {
-    [Metric::Cosine, Metric::Dot, Metric::L2]
-        .into_iter()
-        .find(|metric| metric.name() == name)
-        .ok_or_else(|| {
-            Kind::Argument.error(format!("metric is \"cosine\", \"dot\" or \"l2\", not {name:?}"))
-        })
+    Metric::ALL.into_iter().find(|metric| metric.name() == name).ok_or_else(|| {
+        Kind::Argument
+            .error(format!("metric is \"cosine\", \"dot\", \"l2\" or \"hamming\", not {name:?}"))
+    })
+}
+
+/// The numbers of a vector of so many coordinates: bits are packed.
+fn numbers_of(dimension: usize, element: ElementType) -> PyResult<usize> {
+    let packed = element.coordinates();
+    if !dimension.is_multiple_of(packed) {
+        return Err(Kind::Argument.error(format!(
+            "the dimension of {} is a multiple of {packed}, not {dimension}",
+            element.name()
+        )));
+    }
+    Ok(dimension / packed)
 }
 
 /// Less leaves no room for a useful head.
@@ -42,7 +52,7 @@ fn element_named(dtype: &Bound<'_, PyAny>) -> PyResult<ElementType> {
     };
     ElementType::ALL.into_iter().find(|element| element.name() == name).ok_or_else(|| {
         Kind::Argument.error(format!(
-            "dtype is \"float32\", \"float16\", \"bfloat16\" or \"int8\", not {name:?}"
+            "dtype is \"float32\", \"float16\", \"bfloat16\", \"int8\" or \"bits\", not {name:?}"
         ))
     })
 }
@@ -158,7 +168,8 @@ impl Database {
     /// Opens a collection, and creates it where there is none of that name.
     ///
     /// Creating one needs either `model` (a name, path or Encoder: texts are embedded for you) or
-    /// `dimension` (you bring vectors), and takes `metric`: "cosine" (the default), "dot" or "l2".
+    /// `dimension` (you bring vectors), and takes `metric`: "cosine" (the default), "dot", "l2" or
+    /// "hamming".
     /// An existing one needs neither; what is given must agree with it, or SchemaError says how it
     /// differs. A collection knows its model's fingerprint and refuses another model's vectors.
     /// Raises NotFoundError (a KeyError) where there is none and nothing is said to create it.
@@ -176,6 +187,18 @@ impl Database {
     /// `dtype` is what vectors are rounded to and kept as: "float32" (the default) keeps them as they
     /// are; "float16" and "bfloat16" take half of the space, "int8" (a byte a number times a scale of
     /// the vector) a quarter. It is fixed when the collection is created.
+    ///
+    /// `metric="hamming"` is the number of bits in which vectors differ. It goes with `dtype="bits"`,
+    /// and each is the other's default: vectors are uint8, eight bits in each as `numpy.packbits` packs
+    /// them, and `dimension` counts bits, a multiple of 8. Searches count over all records, exactly;
+    /// there is no index.
+    ///
+    /// >>> import numpy as np
+    /// >>> with rac.open("notes.rac") as db:
+    /// ...     codes = db.collection("codes", dimension=16, metric="hamming")
+    /// ...     _ = codes.upsert(["a", "b"], np.array([[255, 0], [15, 1]], np.uint8))
+    /// ...     codes.search(np.array([255, 1], np.uint8), limit=1)[0].score
+    /// 1.0
     #[pyo3(signature = (
         name, *, dimension = None, model = None, metric = None, dtype = None, index = None
     ))]
@@ -202,15 +225,23 @@ impl Database {
                 encoder.dimension()
             )));
         }
+        let (metric, element) = match (metric, element) {
+            (Some(Metric::Hamming), None) => (metric, Some(ElementType::Bits)),
+            (None, Some(ElementType::Bits)) => (Some(Metric::Hamming), element),
+            given => given,
+        };
         // What was left open is what an existing collection says.
         let existing = match py.detach(|| self.inner.collection(name, None)) {
             Ok(collection) => Some(collection.schema().clone()),
             Err(database::Error::NotFound { .. }) => None,
             Err(error) => return Err(error).or_raise(),
         };
+        let element = element
+            .or(existing.as_ref().map(|schema| schema.element))
+            .unwrap_or(ElementType::Float32);
         let asked = Schema {
             dimension: match (dimension, &encoder, &existing) {
-                (Some(dimension), _, _) => dimension,
+                (Some(dimension), _, _) => numbers_of(dimension, element)?,
                 (None, Some((_, encoder)), _) => encoder.dimension(),
                 (None, None, Some(schema)) => schema.dimension,
                 (None, None, None) => {
@@ -223,9 +254,7 @@ impl Database {
             metric: metric
                 .or(existing.as_ref().map(|schema| schema.metric))
                 .unwrap_or(Metric::Cosine),
-            element: element
-                .or(existing.as_ref().map(|schema| schema.element))
-                .unwrap_or(ElementType::Float32),
+            element,
             model: match (&encoder, &existing) {
                 (None, Some(schema)) => schema.model.clone(),
                 (None, None) => None,

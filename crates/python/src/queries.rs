@@ -53,7 +53,8 @@ impl Collection {
         let limit = limit.unwrap_or(usize::MAX);
         let find = || self.inner.find(filter.as_ref(), order.as_ref(), offset, limit);
         let records = threads::run(py, find)?.or_raise()?;
-        Ok(records.into_iter().map(Record::from).collect())
+        let schema = self.inner.schema();
+        Ok(records.into_iter().map(|record| Record::of(record, schema)).collect())
     }
 
     /// How many records, of those that match `where` or of all, have each value of a key:

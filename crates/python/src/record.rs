@@ -3,8 +3,8 @@
 use std::ops::Range;
 use std::sync::Arc;
 
-use database::{Id, Place};
-use numpy::{PyArray1, ToPyArray};
+use database::{ElementType, Id, Place, Schema};
+use numpy::{IntoPyArray, ToPyArray};
 use pyo3::prelude::*;
 use serde_json::Value;
 
@@ -104,13 +104,20 @@ macro_rules! with_content {
 pub(crate) struct Record {
     content: Content,
     vector: Vec<f32>,
+    /// Whether the vector's numbers are bytes of packed bits.
+    packed: bool,
 }
 
 with_content!(Record {
-    /// The vector, exactly as it was written: a new float32 array each time.
+    /// The vector, exactly as it was written: a new float32 array each time, of uint8 where the
+    /// collection holds packed bits.
     #[getter]
-    fn vector<'py>(&self, py: Python<'py>) -> Bound<'py, PyArray1<f32>> {
-        self.vector.to_pyarray(py)
+    fn vector<'py>(&self, py: Python<'py>) -> Bound<'py, PyAny> {
+        if self.packed {
+            let bytes: Vec<u8> = self.vector.iter().map(|&byte| byte as u8).collect();
+            return bytes.into_pyarray(py).into_any();
+        }
+        self.vector.to_pyarray(py).into_any()
     }
 
     fn __repr__(&self) -> String {
@@ -133,8 +140,8 @@ impl Hit {
 }
 
 with_content!(Hit {
-    /// How near it is: cosine or dot product (larger is nearer), or squared L2 distance (smaller is
-    /// nearer), as the collection's metric says. In a search by words the BM25 score, in a hybrid one
+    /// How near it is: cosine or dot product (larger is nearer), or squared L2 or Hamming distance
+    /// (smaller is nearer; of bits a whole number), as the collection's metric says. In a search by words the BM25 score, in a hybrid one
     /// the sum of the weighted reciprocal ranks; larger is better in both.
     #[getter]
     fn score(&self) -> f32 {
@@ -154,10 +161,12 @@ with_content!(Hit {
     }
 });
 
-impl From<database::Record> for Record {
-    fn from(record: database::Record) -> Self {
+impl Record {
+    /// A record of a collection of this schema.
+    pub(crate) fn of(record: database::Record, schema: &Schema) -> Self {
         let database::Record { id, vector, text, metadata, place } = record;
-        Record { content: Content { id, text, metadata, place }, vector }
+        let packed = schema.element == ElementType::Bits;
+        Record { content: Content { id, text, metadata, place }, vector, packed }
     }
 }
 

@@ -57,6 +57,7 @@ impl RecordIterator {
                 state.next = page.next.map_or(Next::End, |cursor| Next::Page(Some(cursor)));
             }
         };
-        Ok(py.detach(next).or_raise()?.map(Record::from))
+        let record = py.detach(next).or_raise()?;
+        Ok(record.map(|record| Record::of(record, self.collection.schema())))
     }
 }

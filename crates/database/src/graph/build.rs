@@ -98,6 +98,9 @@ impl BuildOptions {
                 "a code has {CODE_UNIT} to {most} bits, in steps of {CODE_UNIT}"
             ));
         }
+        if self.metric == Metric::Hamming || self.element == ElementType::Bits {
+            return refuse("packed bits are compared all, without a graph".to_owned());
+        }
         if rows > MAX_GRAPH_ROWS {
             return refuse(format!("a graph has at most {MAX_GRAPH_ROWS} rows, not {rows}"));
         }

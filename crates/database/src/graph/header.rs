@@ -36,12 +36,7 @@ impl Header {
         let layout = &self.layout;
         let mut page = Vec::with_capacity(PAGE_BYTES);
         page.extend_from_slice(&GRAPH_MAGIC);
-        let metric = match layout.metric {
-            Metric::Cosine => METRIC_COSINE,
-            Metric::Dot => METRIC_DOT,
-            Metric::L2 => METRIC_L2,
-        };
-        let kinds = u32::from_le_bytes([metric, element_code(layout.element), 0, 0]);
+        let kinds = u32::from_le_bytes([layout.metric.code(), element_code(layout.element), 0, 0]);
         for number in [
             GRAPH_VERSION,
             kinds,
@@ -87,7 +82,7 @@ impl Header {
             METRIC_L2 => Metric::L2,
             _ => return damaged(12, "there is no such metric"),
         };
-        let types = ElementType::ALL;
+        let types = ElementType::NUMBERS;
         let Some(element) = types.into_iter().find(|&element| element_code(element) == page[13])
         else {
             return damaged(13, "there is no such type of vectors");

@@ -144,7 +144,7 @@ impl<R: Region> Graph<R> {
         let score = match self.header.layout.metric {
             Metric::Cosine => score * (f32_at(record, 0) * query.inverse_norm),
             Metric::Dot => score,
-            Metric::L2 => -score,
+            Metric::L2 | Metric::Hamming => -score,
         };
         if score.is_finite() {
             return score;

@@ -37,7 +37,7 @@ impl<'q> Query<'q> {
         let (scale, key_scale) = match metric {
             Metric::Cosine => (inverse_norm, 2.0),
             Metric::Dot => (dot_scale, 2.0 * dot_scale / unit),
-            Metric::L2 => (1.0 / unit, 1.0 / (unit * unit)),
+            Metric::L2 | Metric::Hamming => (1.0 / unit, 1.0 / (unit * unit)),
         };
         let scaled: Vec<f32> = vector.iter().map(|&x| (f64::from(x) * scale) as f32).collect();
         let mut point = vec![0.0; centre.len()];
@@ -49,11 +49,11 @@ impl<'q> Query<'q> {
         tables.prepare(backend, &point[..header.layout.coded]);
         let lengths = match metric {
             Metric::Cosine | Metric::Dot => backend.dot(&scaled, &scaled) + 1.0,
-            Metric::L2 => 0.0,
+            Metric::L2 | Metric::Hamming => 0.0,
         };
         let measure = match metric {
             Metric::Cosine | Metric::Dot => Measure::Dot,
-            Metric::L2 => Measure::SquaredL2,
+            Metric::L2 | Metric::Hamming => Measure::SquaredL2,
         };
         let scorer = backend.row_scorer(header.layout.element, measure, vector);
         let entry_base = lengths - backend.dot(&point, &point);

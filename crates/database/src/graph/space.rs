@@ -75,11 +75,13 @@ impl Space {
         let squares: f64 = norms.iter().map(|norm| (norm / f64::from(unit)).powi(2)).sum();
         let typical = match metric {
             Metric::Cosine => 1.0,
-            Metric::Dot | Metric::L2 => (squares / count.max(1) as f64).sqrt() as f32,
+            Metric::Dot | Metric::L2 | Metric::Hamming => {
+                (squares / count.max(1) as f64).sqrt() as f32
+            }
         };
         let scaled_norm = |norm: f64| match metric {
             Metric::Cosine => f32::from(norm > 0.0),
-            Metric::Dot | Metric::L2 => (norm / f64::from(unit)).min(1.0) as f32,
+            Metric::Dot | Metric::L2 | Metric::Hamming => (norm / f64::from(unit)).min(1.0) as f32,
         };
         let sums = values
             .par_chunks_mut(width * ROWS_PER_TASK)
@@ -113,7 +115,7 @@ impl Space {
             .map(|&norm| match metric {
                 Metric::Cosine => f32::from(norm == 0.0),
                 Metric::Dot => (1.0 - (norm / f64::from(unit)).powi(2)).max(0.0).sqrt() as f32,
-                Metric::L2 => 0.0,
+                Metric::L2 | Metric::Hamming => 0.0,
             })
             .collect();
         let inverse_lengths = norms

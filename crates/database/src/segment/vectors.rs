@@ -147,7 +147,7 @@ impl Segment {
             Vectors::Flat { values, inverse_norms } => {
                 let inverse_norms = match self.header.metric {
                     Metric::Cosine => self.inverse_norms(inverse_norms, rows.clone())?,
-                    Metric::Dot | Metric::L2 => Cow::default(),
+                    Metric::Dot | Metric::L2 | Metric::Hamming => Cow::default(),
                 };
                 let stored = self.stored_rows(values, rows)?;
                 query.score_stored(self.header.element, stored, &inverse_norms, scores);

@@ -134,7 +134,7 @@ fn write_vectors(
         Metric::Cosine => {
             writer.section(SECTION_INVERSE_NORMS, |writer| writer.put(&bytes_of(&inverse_norms)))
         }
-        Metric::Dot | Metric::L2 => Ok(()),
+        Metric::Dot | Metric::L2 | Metric::Hamming => Ok(()),
     }
 }
 

@@ -35,13 +35,17 @@ pub(crate) struct Setting {
 
 impl Setting {
     pub(crate) fn new(random: &mut Random) -> Self {
-        let metric = [Metric::Cosine, Metric::Dot, Metric::L2][random.below(3)];
+        let metric = Metric::ALL[random.below(Metric::ALL.len())];
         let element = if random.one_in(3) { ElementType::Int8 } else { ElementType::Float32 };
+        let schema = match metric {
+            Metric::Hamming => Schema::bits(DIMENSION),
+            _ => Schema { element, ..Schema::new(DIMENSION, metric) },
+        };
         Self {
             durability: if random.one_in(3) { Durability::Batch } else { Durability::Sync },
             // With small heads, segments are written in the background while writes go on.
             head_records: if random.one_in(3) { 12 } else { 8192 },
-            schema: Schema { element, ..Schema::new(DIMENSION, metric) },
+            schema,
         }
     }
 
@@ -67,7 +71,8 @@ impl Setting {
     pub(crate) fn collection(&self, database: &Database) -> Result<Collection, Error> {
         // Few rows make a graph, so that there are some.
         let index = IndexOptions { minimum_rows: 24, ..IndexOptions::default() };
-        database.collection_with_index(COLLECTION, Some(self.schema.clone()), Some(index))
+        let index = (self.schema.metric != Metric::Hamming).then_some(index);
+        database.collection_with_index(COLLECTION, Some(self.schema.clone()), index)
     }
 
     /// Something to write.
@@ -79,8 +84,9 @@ impl Setting {
         for _ in 0..random.below(9) {
             let Batch { ids, vectors, texts, metadata, .. } = &mut transaction.upserts;
             ids.push(id(random));
-            // What each element type holds exactly: int8 scales by the largest.
-            vectors.extend([127.0, random.below(255) as f32 - 127.0, random.below(9) as f32]);
+            // What each element type holds exactly: int8 scales by the largest, bits are bytes.
+            let least = if self.schema.metric == Metric::Hamming { 0.0 } else { -127.0 };
+            vectors.extend([127.0, least + random.below(255) as f32, random.below(9) as f32]);
             let length = if random.one_in(8) { 3000 } else { random.below(20) };
             let text = format!("{:<length$}", random.below(1000));
             texts.push((!random.one_in(3)).then_some(text));
@@ -161,7 +167,7 @@ pub(crate) fn read_collection(collection: &Collection) -> Result<Content, Error>
         record.metadata.as_ref().is_some_and(|metadata| metadata["weight"].as_u64() < Some(5))
     });
     assert_eq!(collection.count(&weights_below(5))?, light.count(), "found by its metadata");
-    let hits = collection.search(&[1.0, 0.5, 0.0], &SearchOptions::new(100))?;
+    let hits = collection.search(&[1.0, 5.0, 0.0], &SearchOptions::new(100))?;
     assert_eq!(hits.len(), count.min(100), "found by its vector");
     Ok(Content { records, documents: collection.documents()?.into_iter().collect() })
 }

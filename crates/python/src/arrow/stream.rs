@@ -6,10 +6,11 @@ use std::sync::Arc;
 use arrow_array::builder::{LargeStringBuilder, UInt64Builder};
 use arrow_array::{
     ArrayRef, FixedSizeListArray, Float32Array, Int64Array, LargeStringArray, StructArray,
+    UInt8Array,
 };
 use arrow_buffer::NullBuffer;
 use arrow_schema::{ArrowError, DataType, Field, FieldRef, Fields, Schema};
-use database::{Collection, Cursor, Id, IdKinds, Record};
+use database::{Collection, Cursor, ElementType, Id, IdKinds, Record};
 use pyo3::prelude::*;
 use pyo3::types::PyCapsule;
 use pyo3_arrow::ffi::{ArrayIterator, to_schema_pycapsule, to_stream_pycapsule};
@@ -51,7 +52,11 @@ impl ArrowStream {
         let dimension = self.collection.schema().dimension as i32;
         Fields::from(vec![
             Field::new("id", id, false),
-            Field::new("vector", DataType::FixedSizeList(element(), dimension), false),
+            Field::new(
+                "vector",
+                DataType::FixedSizeList(element(self.collection.schema()), dimension),
+                false,
+            ),
             Field::new("text", DataType::LargeUtf8, true),
             Field::new("metadata", DataType::LargeUtf8, true),
             Field::new(PLACE, DataType::Struct(place_fields()), true),
@@ -63,7 +68,7 @@ impl ArrowStream {
         let schema = self.collection.schema();
         let model = schema.model.as_ref();
         let made_with = json!({
-            "dimension": schema.dimension,
+            "dimension": schema.coordinates(),
             "metric": schema.metric.name(),
             "dtype": schema.element.name(),
             "model": model.map(|model| &model.name),
@@ -112,8 +117,13 @@ impl ArrowStream {
     }
 }
 
-fn element() -> FieldRef {
-    Arc::new(Field::new("item", DataType::Float32, false))
+/// An element of a vector: a byte, where bits are packed.
+fn element(schema: &database::Schema) -> FieldRef {
+    let number = match schema.element {
+        ElementType::Bits => DataType::UInt8,
+        _ => DataType::Float32,
+    };
+    Arc::new(Field::new("item", number, false))
 }
 
 fn mixed_id_fields() -> Fields {
@@ -178,13 +188,14 @@ impl Batches {
     }
 
     fn batch(&self, records: Vec<Record>) -> Result<ArrayRef, ArrowError> {
-        let dimension = self.collection.schema().dimension;
-        let mut vectors = Vec::with_capacity(records.len() * dimension);
-        for record in &records {
-            vectors.extend_from_slice(&record.vector);
-        }
-        let vectors = Arc::new(Float32Array::from(vectors));
-        let vectors = FixedSizeListArray::try_new(element(), dimension as i32, vectors, None)?;
+        let schema = self.collection.schema();
+        let numbers = || records.iter().flat_map(|record| record.vector.iter().copied());
+        let numbers: ArrayRef = match schema.element {
+            ElementType::Bits => Arc::new(UInt8Array::from_iter_values(numbers().map(|x| x as u8))),
+            _ => Arc::new(Float32Array::from_iter_values(numbers())),
+        };
+        let length = schema.dimension as i32;
+        let vectors = FixedSizeListArray::try_new(element(schema), length, numbers, None)?;
         let texts: LargeStringArray = records.iter().map(|record| record.text.as_deref()).collect();
         let mut metadata = LargeStringBuilder::new();
         for record in &records {

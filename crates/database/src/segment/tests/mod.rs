@@ -309,6 +309,7 @@ fn definition(query: &[f32], row: &[f32], metric: Metric) -> f64 {
     match metric {
         Metric::Dot => dot,
         Metric::L2 => -sum(|a, b| (a - b) * (a - b)),
+        Metric::Hamming => -sum(|a, b| (a as u8 ^ b as u8).count_ones().into()),
         Metric::Cosine => {
             let norms = sum(|a, _| a * a).sqrt() * sum(|_, b| b * b).sqrt();
             if norms == 0.0 { 0.0 } else { dot / norms }
