@@ -55,6 +55,21 @@ def test_our_recall_meets_the_goal_in_quick_runs(shared: Path, cache: Path, subj
     assert {met for _, met in goals} == {"yes"}, goals
 
 
+def test_scaling_is_measured_for_batches_and_for_threads(shared: Path, cache: Path) -> None:
+    run = run_benchmarks(cache, "ann.scaling", *QUICK)
+    assert run.returncode == 0, run.stderr
+    cases = table(run.stdout, "descriptions of Debian packages, MiniLM")
+    assert [case["threads"] for case in cases] == ["1", "2"] * 5
+    assert all(float(case["queries/s"].replace(",", "")) > 0 for case in cases)
+
+
+def test_packed_bits_have_the_distances_of_the_peer(cache: Path) -> None:
+    run = run_benchmarks(cache, "ann.packed_bits", "--quick")
+    assert run.returncode == 0, run.stderr
+    cases = table(run.stdout, "random: 5,000 rows of 256 bits")
+    assert {case["contender"] for case in cases} >= {OURS}
+
+
 def test_a_family_names_all_its_subjects(tmp_path: Path) -> None:
     listed = run_benchmarks(tmp_path, "--list").stdout
     assert [line.split()[0] for line in listed.splitlines() if line.startswith("ann.")] == [
@@ -63,6 +78,8 @@ def test_a_family_names_all_its_subjects(tmp_path: Path) -> None:
         "ann.filtering",
         "ann.updating",
         "ann.growing",
+        "ann.scaling",
+        "ann.packed_bits",
         "ann.capping",
     ]
 

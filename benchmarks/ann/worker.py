@@ -8,8 +8,10 @@ import gc
 import multiprocessing
 import os
 import sys
+import threading
 import time
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
@@ -157,6 +159,31 @@ class _Inside:
             found.append(ids)
         gc.enable()
         return Answers(_table(found, limit), np.array(spent))
+
+    def ask_together(self, count: int, limit: int, exact: bool) -> float:
+        """Seconds of one call with the first queries."""
+        contender: Any = self._contender
+        start = time.perf_counter()
+        contender.search_many(self._queries[:count], limit, exact=exact)
+        return time.perf_counter() - start
+
+    def ask_from_threads(self, threads: int, limit: int) -> float:
+        """Seconds until so many threads of Python have asked all queries, each its part."""
+        search = self._asker(limit, None)
+        barrier = threading.Barrier(threads + 1)
+
+        def ask(part: int) -> None:
+            barrier.wait()
+            for index in range(part, len(self._queries), threads):
+                search(index)
+
+        with ThreadPoolExecutor(threads) as pool:
+            parts = [pool.submit(ask, part) for part in range(threads)]
+            barrier.wait()
+            start = time.perf_counter()
+            for part in parts:
+                part.result()
+            return time.perf_counter() - start
 
     def _asker(self, limit: int, where: list[Window] | None) -> Callable[[int], Any]:
         queries, contender = self._queries, self._contender

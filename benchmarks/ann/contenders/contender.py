@@ -69,6 +69,14 @@ class Filters(ABC):
         """The nearest of the rows that pass."""
 
 
+class Batches(ABC):
+    """A contender that answers many queries in one call, with all of its threads."""
+
+    @abstractmethod
+    def search_many(self, queries: FloatArray, limit: int, *, exact: bool) -> IntArray:
+        """The ids of the nearest rows of each query; by comparing all rows if `exact`."""
+
+
 class Updates(ABC):
     """A contender whose open index can be changed."""
 

@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.ann.contenders.contender import (
+    Batches,
     Contender,
     Filters,
     FloatArray,
@@ -21,7 +22,7 @@ BATCH = 10_000
 DEFAULT = 0
 
 
-class Collection(Contender, Filters, Updates):
+class Collection(Contender, Batches, Filters, Updates):
     """Options: `call`, the method that is timed (search or search_batch); `collection`, arguments
     for opening the collection; `database`, those for opening the database. The knob is `effort`.
     """
@@ -63,6 +64,13 @@ class Collection(Contender, Filters, Updates):
     def search_where(self, query: FloatArray, limit: int, where: Window) -> Sequence[int]:
         condition = {where.column: {"$gte": where.low, "$lt": where.high}}
         return self._call(query, limit, condition)
+
+    def search_many(self, queries: FloatArray, limit: int, *, exact: bool) -> IntArray:
+        import numpy as np
+
+        effort = None if exact else self._effort
+        ids, _ = self._collection.search_batch(queries, limit=limit, effort=effort, exact=exact)
+        return np.asarray(ids, dtype=np.int64)
 
     def delete(self, ids: IntArray) -> None:
         self._collection.delete(ids)
