@@ -48,7 +48,7 @@ with rac.open(path, memory_limit=1 << 20, durability="batch") as db:
     hits = [items.search(row, limit=1)[0].id for row in rows[::997]]
     assert hits == list(range(0, len(rows), 997)), hits
     db.backup(path + "-copy")
-assert rac.verify(path)
+assert rac.verify(path).ok
 with rac.open(path, read_only=True) as db:
     assert len(db.collection("items")) == len(rows)
 """
@@ -72,7 +72,7 @@ with rac.open(path, durability="batch") as db:
         assert collection.get([number])[0] is not None
         collection.upsert([-1], vector)
         assert collection.search(vector[0], limit=2)[0].score > 0.99
-assert rac.verify(path)
+assert rac.verify(path).ok
 """
     path = tmp_path / "few.rac"
     used = int(run(code, path))
@@ -94,7 +94,7 @@ def test_collections_that_nobody_asked_for_need_no_files(tmp_path: Path) -> None
 with rac.open(path) as db:
     assert len(db.collections()) == {2 * FILES}
     print(db.collection("c77").get([77])[0].id)
-assert rac.verify(path)
+assert rac.verify(path).ok
 """
     assert run(code, path).strip() == "77"
 
@@ -102,7 +102,7 @@ assert rac.verify(path)
 def test_ids_are_of_64_bits_or_texts(tmp_path: Path) -> None:
     with rac.open(tmp_path / "ids.rac") as db:
         items = db.collection("items", dimension=2)
-        ends = [-(2**63), 2**63 - 1, "", "x" * 100_000]
+        ends: list[int | str] = [-(2**63), 2**63 - 1, "", "x" * 100_000]
         items.upsert(ends, np.ones((4, 2)))
         assert [record and record.id for record in items.get(ends)] == ends
         for beyond in (2**63, -(2**63) - 1):
