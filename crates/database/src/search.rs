@@ -171,7 +171,10 @@ impl Plan {
             scans.extend(slabs.map(|slab| Scan { part, rows: ScannedRows::Slab(slab) }));
         }
         let effort = options.effort.unwrap_or(match index.search_effort {
-            0 => graph::default_effort(options.limit, schema.dimension),
+            0 => {
+                let coded = index.build_options(schema).code_bits.min(schema.dimension);
+                graph::default_effort(options.limit, coded)
+            }
             effort => effort as usize,
         });
         let floor = options.within.map_or(f32::NEG_INFINITY, |within| inner(within, schema.metric));
@@ -250,7 +253,7 @@ impl Plan {
         let options = graph::SearchOptions {
             effort: self.effort,
             ahead: live.segment.nodes_ahead(),
-            ..graph::SearchOptions::new(self.limit, graph.dimension())
+            ..graph::SearchOptions::new(self.limit, graph.coded())
         };
         let started = Instant::now();
         let found = match &walk.selection {

@@ -20,6 +20,7 @@ mod layer_norm;
 mod matmul;
 mod narrow;
 mod neighbour_scan;
+mod product_distances;
 mod quantized;
 mod quantized_rows;
 mod rotation;
@@ -42,11 +43,13 @@ pub use narrow::{Bf16, F16};
 pub use neighbour_scan::{
     NEIGHBOURS_PER_BLOCK, NeighbourBlock, ResidualSums, ScanTables, block_code_bytes,
 };
+pub use product_distances::{DISTANCES_PER_MINIMUM, Lengths};
 pub use quantized::{MAXIMUM_DIMENSION, QuantizedQuery, RowFactors, code_stride, quantize_row};
 pub use quantized_rows::{QuantizedRows, QuantizedView};
 pub use rotation::Rotation;
 pub use row_codec::Unstorable;
 pub use row_score::{Measure, RowScorer};
+pub use sorted::SortedPairs;
 pub use stored_rows::StoredRows;
 pub use top_k::TopK;
 

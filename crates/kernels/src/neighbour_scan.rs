@@ -93,6 +93,7 @@ impl Kernel for Prepare<'_> {
             (out.scale, out.shift) = (2.0 * most / QUERY_LIMIT, 0.0);
             return;
         }
+        out.tables.reserve(query.len() / COORDINATES_PER_TABLE * TABLE_BYTES);
         let inverse = simd.f32_splat(inverse);
         let mut total = 0;
         for part in query.as_chunks::<COORDINATES_UNIT>().0 {

@@ -7,7 +7,8 @@ mod oracle;
 
 use backends::backends;
 use kernels::{
-    Activation, Backend, Bf16, F16, Float, LayerNorm, Narrow, QuantizedQuery, TopK, code_stride,
+    Activation, Backend, Bf16, DISTANCES_PER_MINIMUM, F16, Float, LayerNorm, Lengths, Narrow,
+    QuantizedQuery, SortedPairs, TopK, code_stride,
 };
 use oracle::{assert_close, exact_dot, exact_squared_l2, values, wide};
 
@@ -372,7 +373,32 @@ fn layer_norm_agrees_at_every_length() {
 }
 
 #[test]
-fn places_among_sorted_keys_are_counted_with_ties_and_infinities() {
+fn distances_follow_from_products_and_minima_from_distances() {
+    let row = Lengths { square: 0.75f32, lift: 0.25, scale: 0.5 };
+    for backend in backends() {
+        for length in 0..=LONGEST {
+            let [square, lift, scale, products] =
+                [1, 2, 3, 4].map(|seed| values(length, seed + 10 * length as u64));
+            let mut found = products.clone();
+            let mut minima = vec![f32::NAN; length.div_ceil(DISTANCES_PER_MINIMUM)];
+            let others = Lengths { square: &*square, lift: &*lift, scale: &*scale };
+            backend.distances_of_products(row, others, &mut found, &mut minima);
+            for (at, &distance) in found.iter().enumerate() {
+                let [square, lift, scale, product] =
+                    [&square, &lift, &scale, &products].map(|of| f64::from(of[at]));
+                let expected = 0.75 + square - 2.0 * (0.5 * scale * product + 0.25 * lift);
+                let error = (f64::from(distance) - expected.max(0.0)).abs();
+                assert!(error < 1e-4, "{backend:?} {length} {at}: {distance}, not {expected}");
+            }
+            let least = |part: &[f32]| part.iter().copied().fold(f32::INFINITY, f32::min);
+            let expected: Vec<f32> = found.chunks(DISTANCES_PER_MINIMUM).map(least).collect();
+            assert_eq!(minima, expected, "{backend:?} {length}");
+        }
+    }
+}
+
+#[test]
+fn pairs_stay_sorted_with_ties_and_infinities_as_they_come_and_go() {
     for backend in backends() {
         for length in 0..=LONGEST {
             let mut keys = values(length, length as u64);
@@ -380,12 +406,23 @@ fn places_among_sorted_keys_are_counted_with_ties_and_infinities() {
             for at in (1..length).step_by(2) {
                 keys[at] = keys[at - 1];
             }
-            keys.sort_by(|a, b| b.total_cmp(a));
-            let others = [f32::NEG_INFINITY, -0.5, 0.0, f32::INFINITY];
-            for key in keys.iter().copied().chain(others) {
-                let expected = keys.partition_point(|&other| other >= key);
-                assert_eq!(backend.count_not_less(&keys, key), expected, "{backend:?} {length}");
+            keys.extend([f32::NEG_INFINITY, -0.5, 0.0, f32::INFINITY, f32::NEG_INFINITY]);
+            let mut pairs = SortedPairs::default();
+            let mut expected: Vec<(f32, u32)> = Vec::new();
+            for (number, key) in keys.into_iter().enumerate() {
+                // Any bits are a value, those of a signalling NaN too.
+                let value = 0xffa0_0000 + number as u32;
+                let place = expected.partition_point(|(other, _)| *other >= key);
+                expected.insert(place, (key, value));
+                assert_eq!(pairs.insert(backend, key, value), place, "{backend:?} {length}");
+                if number % 3 == 2 {
+                    assert_eq!(pairs.pop(), expected.pop().map(|(_, value)| value));
+                }
+                let found = pairs.keys().iter().copied().zip(pairs.values().iter().copied());
+                assert!(found.eq(expected.iter().copied()), "{backend:?} {length}");
             }
+            pairs.clear();
+            assert_eq!(pairs.pop(), None);
         }
     }
 }

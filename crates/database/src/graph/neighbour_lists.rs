@@ -32,15 +32,19 @@ impl NeighbourLists {
     /// Merges `found`, nearest first, into the list of `row`.
     pub(crate) fn merge(&self, row: u32, found: &[Candidate]) {
         let mut list = self.lists[row as usize].lock();
+        let mut present = RowFilter::of(&list);
         for candidate in found {
             if list.len() == self.capacity && !candidate.before(&list[self.capacity - 1]) {
                 break;
             }
             let at = list.partition_point(|other| other.before(candidate));
             // Distances of a pair differ in the last bits from leaf to leaf.
-            if list.iter().any(|other| other.row == candidate.row) {
+            if present.may_hold(candidate.row)
+                && list.iter().any(|other| other.row == candidate.row)
+            {
                 continue;
             }
+            present.add(candidate.row);
             if list.len() == self.capacity {
                 list.pop();
             }
@@ -50,5 +54,35 @@ impl NeighbourLists {
 
     pub(crate) fn into_lists(self) -> Vec<Vec<Candidate>> {
         self.lists.into_iter().map(Mutex::into_inner).collect()
+    }
+}
+
+/// Tells of most rows at once that a list does not hold them.
+#[derive(Default)]
+struct RowFilter([u64; 8]);
+
+impl RowFilter {
+    fn of(list: &[Candidate]) -> Self {
+        let mut filter = Self::default();
+        list.iter().for_each(|candidate| filter.add(candidate.row));
+        filter
+    }
+
+    /// The word and the bit of a row: near rows have numbers near each other, and so other bits.
+    #[inline]
+    fn place(row: u32) -> (usize, u64) {
+        (row as usize / 64 % 8, 1 << (row % 64))
+    }
+
+    #[inline]
+    fn add(&mut self, row: u32) {
+        let (word, bit) = Self::place(row);
+        self.0[word] |= bit;
+    }
+
+    #[inline]
+    fn may_hold(&self, row: u32) -> bool {
+        let (word, bit) = Self::place(row);
+        self.0[word] & bit != 0
     }
 }

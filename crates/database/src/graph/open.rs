@@ -105,6 +105,11 @@ impl<R: Region> Graph<R> {
         self.layout().dimension
     }
 
+    /// Numbers of a vector that codes have bits for, without those that only make it longer.
+    pub fn coded(&self) -> usize {
+        self.layout().coded.min(self.layout().dimension)
+    }
+
     /// How vectors are compared.
     pub fn metric(&self) -> Metric {
         self.layout().metric

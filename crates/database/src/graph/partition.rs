@@ -5,8 +5,8 @@
 //! 2602.21247). Neighbours that one part separates meet in another: each row is in several.
 
 use kernels::{
-    Activation, Backend, Input, Output, PackedMatrix, Precision, Rows as MatrixRows, RowsMut,
-    matmul,
+    Activation, Backend, DISTANCES_PER_MINIMUM, Input, Lengths, Output, PackedMatrix, Precision,
+    Rows as MatrixRows, RowsMut, matmul,
 };
 use rayon::prelude::*;
 
@@ -41,9 +41,6 @@ pub(crate) const STRONGEST: usize = 8;
 
 /// The most leaders of one partition.
 const MOST_LEADERS: usize = 1024;
-
-/// Distances whose least one is looked at first.
-const CHUNK: usize = 32;
 
 /// Rows that one task assigns.
 const ROWS_PER_TASK: usize = 512;
@@ -157,11 +154,12 @@ fn assign(
         .try_for_each(|(assigned, rows)| {
             let mut distances = part.products(points, rows);
             let mut best = Vec::with_capacity(replicas + 1);
+            let mut minima = vec![0.0; leaders.len().div_ceil(DISTANCES_PER_MINIMUM)];
             for ((distances, assigned), &row) in
                 distances.chunks_mut(leaders.len()).zip(assigned.chunks_mut(replicas)).zip(rows)
             {
-                part.turn_into_distances(points, row, distances);
-                nearest(&mut best, replicas, distances, None);
+                part.turn_into_distances(points, row, distances, &mut minima);
+                nearest(&mut best, replicas, distances, &minima, None);
                 for (to, from) in assigned.iter_mut().zip(&best) {
                     *to = from.row;
                 }
@@ -188,6 +186,7 @@ pub(crate) fn compare_parts(
     parts.par_iter().try_for_each(|rows_of_part| {
         let part = Part::new(points, rows_of_part);
         let mut best = Vec::with_capacity(most + 1);
+        let mut minima = vec![0.0; rows_of_part.len().div_ceil(DISTANCES_PER_MINIMUM)];
         for (block, rows) in rows_of_part.chunks(ROWS_PER_TASK).enumerate() {
             let mut products = part.products(points, rows);
             for (index, (&row, products)) in
@@ -196,12 +195,14 @@ pub(crate) fn compare_parts(
                 let own = Some(block * ROWS_PER_TASK + index);
                 if points.kind == Nearness::Angle {
                     let weaker: Vec<f32> = products.iter().map(|product| -product).collect();
-                    nearest(&mut best, STRONGEST, &weaker, own);
+                    let chunks = weaker.chunks(DISTANCES_PER_MINIMUM);
+                    let least = chunks.map(|chunk| chunk.iter().copied().fold(0.0, f32::min));
+                    nearest(&mut best, STRONGEST, &weaker, &least.collect::<Vec<_>>(), own);
                     name_rows(&mut best, rows_of_part);
                     near.strongest.merge(row, &best);
                 }
-                part.turn_into_distances(points, row, products);
-                nearest(&mut best, most, products, own);
+                part.turn_into_distances(points, row, products, &mut minima);
+                nearest(&mut best, most, products, &minima, own);
                 name_rows(&mut best, rows_of_part);
                 near.nearest.merge(row, &best);
             }
@@ -216,19 +217,26 @@ fn name_rows(best: &mut [Candidate], rows: &[u32]) {
     }
 }
 
-/// The positions of the `most` least distances, least first, without position `except`.
-fn nearest(best: &mut Vec<Candidate>, most: usize, distances: &[f32], except: Option<usize>) {
+/// The positions of the `most` least distances, least first, without position `except`. `minima`
+/// are no greater than the least of each [`DISTANCES_PER_MINIMUM`].
+fn nearest(
+    best: &mut Vec<Candidate>,
+    most: usize,
+    distances: &[f32],
+    minima: &[f32],
+    except: Option<usize>,
+) {
     best.clear();
     let mut limit = f32::INFINITY;
-    for (chunk, distances) in distances.chunks(CHUNK).enumerate() {
-        // Most chunks hold nothing that is near, which a minimum tells without a branch a number.
-        let least =
-            distances.iter().fold(f32::INFINITY, |least, &x| if x < least { x } else { least });
+    for ((chunk, distances), &least) in
+        distances.chunks(DISTANCES_PER_MINIMUM).enumerate().zip(minima)
+    {
+        // Most chunks hold nothing that is near.
         if least >= limit {
             continue;
         }
         for (index, &distance) in distances.iter().enumerate() {
-            let position = chunk * CHUNK + index;
+            let position = chunk * DISTANCES_PER_MINIMUM + index;
             if distance >= limit || Some(position) == except {
                 continue;
             }
@@ -292,18 +300,27 @@ impl Part {
         products
     }
 
-    /// Turns a row's products into its distances, those of [`Points::distance`] up to rounding.
-    fn turn_into_distances(&self, points: &Points, row: u32, products: &mut [f32]) {
-        let (own, scale) = match points.kind {
-            Nearness::Distance => (square(points, Backend::active(), row), 1.0),
-            Nearness::Angle => (1.0, points.inverse_length(row)),
+    /// Turns a row's products into its distances, those of [`Points::distance`] up to rounding, and
+    /// gives their minima.
+    fn turn_into_distances(
+        &self,
+        points: &Points,
+        row: u32,
+        products: &mut [f32],
+        minima: &mut [f32],
+    ) {
+        let backend = Backend::active();
+        let own = match points.kind {
+            Nearness::Distance => {
+                let square = square(points, backend, row);
+                Lengths { square, lift: points.lift(row), scale: 1.0 }
+            }
+            Nearness::Angle => {
+                Lengths { square: 1.0, lift: 0.0, scale: points.inverse_length(row) }
+            }
         };
-        let lift = points.lift(row);
-        let columns = self.squares.iter().zip(&self.lifts).zip(&self.scales);
-        for (product, ((square, other_lift), other_scale)) in products.iter_mut().zip(columns) {
-            let dot = *product * scale * other_scale + lift * other_lift;
-            *product = (own + square - 2.0 * dot).max(0.0);
-        }
+        let others = Lengths { square: &*self.squares, lift: &*self.lifts, scale: &*self.scales };
+        backend.distances_of_products(own, others, products, minima);
     }
 }
 

@@ -17,16 +17,16 @@ pub struct SearchOptions {
 }
 
 impl SearchOptions {
-    /// The defaults for so many rows of vectors of this dimension.
-    pub fn new(limit: usize, dimension: usize) -> Self {
-        Self { limit, effort: default_effort(limit, dimension), ahead: 2 }
+    /// The defaults for so many rows of vectors whose codes say this many of their numbers.
+    pub fn new(limit: usize, coded: usize) -> Self {
+        Self { limit, effort: default_effort(limit, coded), ahead: 2 }
     }
 }
 
-/// The effort of a search that was not told otherwise. Codes of fewer bits estimate worse, so that
-/// vectors of few numbers need more rows in sight.
-pub fn default_effort(limit: usize, dimension: usize) -> usize {
-    let scarcity = (384.0 / dimension as f64).clamp(1.0, 4.0);
+/// The effort of a search that was not told otherwise, by the numbers of a vector that a code has
+/// bits for. Codes that say less estimate worse, so that more rows must be in sight.
+pub fn default_effort(limit: usize, coded: usize) -> usize {
+    let scarcity = (384.0 / coded as f64).clamp(1.0, 4.0);
     (limit + limit / 2).max((64.0 * scarcity) as usize)
 }
 

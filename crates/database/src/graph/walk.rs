@@ -7,7 +7,7 @@
 
 use std::collections::VecDeque;
 
-use kernels::{Backend, NEIGHBOURS_PER_BLOCK, ScanTables};
+use kernels::{Backend, NEIGHBOURS_PER_BLOCK, ScanTables, SortedPairs};
 
 use super::edges::Scales;
 use super::layout::{Block, MAX_GRAPH_ROWS};
@@ -40,10 +40,8 @@ const NUMBER: u32 = MAX_GRAPH_ROWS - 1;
 /// Memory that walks share one after the other.
 #[derive(Debug, Default)]
 pub struct Scratch {
-    /// Estimates of the rows in the pool, greatest first.
-    keys: Vec<f32>,
-    /// Those rows, each with two flags.
-    rows: Vec<u32>,
+    /// Estimates of the rows in the pool, and those rows, each with two flags.
+    pool: SortedPairs,
     /// Everything before it was visited.
     cursor: usize,
     accepted: usize,
@@ -62,8 +60,7 @@ impl Scratch {
         if self.seen.len() < words {
             self.seen.resize(words, 0);
         }
-        self.keys.clear();
-        self.rows.clear();
+        self.pool.clear();
         self.requested.clear();
         self.cursor = 0;
         self.accepted = 0;
@@ -84,10 +81,17 @@ impl Scratch {
         true
     }
 
+    /// Lets a row that was not visited be seen again: nodes that are nearer to it estimate it better
+    /// than the one did from which it was seen first.
+    #[inline]
+    fn forget(&mut self, node: u32) {
+        self.seen[node as usize / 64] &= !(1u64 << (node % 64));
+    }
+
     #[inline]
     fn threshold(&self, effort: usize) -> f32 {
         if self.accepted >= effort {
-            self.keys.last().copied().unwrap_or(f32::NEG_INFINITY)
+            self.pool.keys().last().copied().unwrap_or(f32::NEG_INFINITY)
         } else {
             f32::NEG_INFINITY
         }
@@ -95,23 +99,23 @@ impl Scratch {
 
     #[inline]
     fn insert(&mut self, backend: Backend, key: f32, node: u32, accepted: bool, effort: usize) {
-        let at = backend.count_not_less(&self.keys, key);
         let flag = if accepted { ACCEPTED } else { 0 };
-        self.keys.insert(at, key);
-        self.rows.insert(at, node | flag);
+        let at = self.pool.insert(backend, key, node | flag);
         self.cursor = self.cursor.min(at);
         self.accepted += usize::from(accepted);
         while self.accepted > effort {
-            self.keys.pop();
-            let last = self.rows.pop().expect("it holds more than the limit");
+            let last = self.pool.pop().expect("it holds more than the limit");
             self.accepted -= usize::from(last & ACCEPTED != 0);
+            if last & VISITED == 0 {
+                self.forget(last & NUMBER);
+            }
         }
-        self.cursor = self.cursor.min(self.rows.len());
+        self.cursor = self.cursor.min(self.pool.values().len());
     }
 
     #[inline]
     fn next(&mut self) -> Option<u32> {
-        while let Some(row) = self.rows.get_mut(self.cursor) {
+        while let Some(row) = self.pool.values_mut().get_mut(self.cursor) {
             self.cursor += 1;
             if *row & VISITED == 0 {
                 *row |= VISITED;
@@ -175,7 +179,7 @@ pub(crate) fn walk<N: Nodes>(
             scratch.requested.push_back(node);
         }
         let Some(node) = scratch.requested.pop_front() else { return true };
-        if scratch.rows.len() > options.most {
+        if scratch.pool.values().len() > options.most {
             return false;
         }
         let key = visit(node);
