@@ -79,11 +79,12 @@ impl Kernel for Distances<'_> {
                 at += S::F32_LANES;
             }
             *minimum = -simd.f32_maximum(most);
-            for index in at..end {
-                let sum = row.square + others.square[index] - 2.0 * row.lift * others.lift[index];
-                let product = row.scale * others.scale[index] * products[index];
-                products[index] = (sum - 2.0 * product).max(0.0);
-                *minimum = minimum.min(products[index]);
+            while at < end {
+                let sum = row.square + others.square[at] - 2.0 * row.lift * others.lift[at];
+                let product = row.scale * others.scale[at] * products[at];
+                products[at] = (sum - 2.0 * product).max(0.0);
+                *minimum = minimum.min(products[at]);
+                at += 1;
             }
         }
     }
