@@ -159,22 +159,102 @@ def test_a_snapshot_is_searched_as_it_was(database: rac.Database) -> None:
             collection.compact()
 
 
-def test_the_index_of_words_is_counted_as_memory_and_gone_when_reopened(tmp_path: Any) -> None:
-    def fill(database: rac.Database) -> tuple[int, int]:
+def test_the_index_of_words_is_a_file_that_can_be_lost(tmp_path: Any) -> None:
+    path = tmp_path / "db.rac"
+    texts = [" ".join(f"w{(n * k) % 997}" for k in range(30)) for n in range(500)]
+    with rac.open(path) as database:
         collection = database.collection("words", dimension=1)
-        if len(collection) == 0:
-            texts = [" ".join(f"w{(n * k) % 997}" for k in range(30)) for n in range(500)]
-            collection.upsert(range(500), [[0]] * 500, texts=texts)
-            collection.compact()
+        collection.upsert(range(500), [[0]] * 500, texts=texts)
+        collection.compact()
+        assert list(path.glob("**/*.words")) == []
         before = collection.stats()["memory_bytes"]
-        assert collection.search("w7", mode="text")
-        return before, collection.stats()["memory_bytes"]
+        first = collection.search("w7 w8", mode="text")
+        # What is mapped is not memory in use.
+        assert collection.stats()["memory_bytes"] < before + 1_000
+    (index,) = path.glob("**/*.words")
+    for damage in (None, b"", b"nonsense", index.read_bytes()[:-1]):
+        index.unlink()
+        if damage is not None:
+            index.write_bytes(damage)
+            (problem,) = rac.verify(path).problems
+            assert ".words" in problem
+        for read_only in (True, False):
+            with rac.open(path, read_only=read_only) as database:
+                found = database.collection("words").search("w7 w8", mode="text")
+                assert [(hit.id, hit.score) for hit in found] == [(h.id, h.score) for h in first]
+        assert rac.verify(path).ok
+
+
+@pytest.mark.parametrize(
+    ("query", "found"),
+    [
+        ("signing keys", {"a", "b", "c"}),
+        ('"signing keys"', {"a"}),
+        ('"sign key" -compost', {"a"}),
+        ("+keys signing", {"a", "b"}),
+        ("keys -piano", {"a"}),
+        ('keys -"signing keys"', {"b"}),
+        ('"signing keys" +piano', set()),
+        ("-piano", set()),
+        ('"keys', {"a", "b"}),
+        ('+ - "" keys', {"a", "b"}),
+    ],
+)
+def test_phrases_and_signs(database: rac.Database, query: str, found: set[str]) -> None:
+    collection = database.collection("words", dimension=1)
+    texts = ["Rotate the signing keys.", "Keys of a piano.", "Signing off for today."]
+    collection.upsert(["a", "b", "c"], [[1]] * 3, texts=texts)
+    for _ in range(2):
+        assert {hit.id for hit in collection.search(query, mode="text")} == found
+        collection.compact()
+
+
+def test_fields_are_searched_with_their_weights(database: rac.Database) -> None:
+    collection = database.collection("words", dimension=1)
+    collection.upsert(
+        ["a", "b", "c"],
+        [[1]] * 3,
+        texts=["old keys", "new locks", None],
+        metadata=[{"title": "doors"}, {"title": ["keys", 7, "safes"]}, {"about": {"x": "keys"}}],
+    )
+
+    def scores(**fields: float) -> dict[Any, float]:
+        hits = collection.search("keys", mode="text", fields=fields)
+        return {hit.id: hit.score for hit in hits}
 
     for _ in range(2):
-        with rac.open(tmp_path / "db.rac") as database:
-            before, after = fill(database)
-        assert after > before + 10_000
-        assert rac.verify(tmp_path / "db.rac").ok
+        text, title = scores(text=1.0)["a"], scores(title=1.0)["b"]
+        assert scores(title=2.0, text=0.5) == pytest.approx({"a": text / 2, "b": title * 2})
+        assert list(scores(**{"about.x": 1.0})) == ["c"]
+        assert scores(missing=1.0) == {}
+        collection.compact()
+
+
+@pytest.mark.parametrize("mode", ["text", "hybrid"])
+def test_groups_within_and_offset_in_all_modes(
+    database: rac.Database, tiny_model: Any, mode: Any
+) -> None:
+    notes = database.collection("notes", model=tiny_model)
+    texts = [f"{WORDS[n % 5]} {WORDS[n % 3]} {WORDS[n % 2]}" for n in range(60)]
+    notes.upsert(range(60), texts=texts, metadata=[{"group": n % 7} for n in range(60)])
+    everything = notes.search("the bee", mode=mode, limit=100)
+    groups: dict[int, list[Any]] = {}
+    for hit in everything:
+        groups.setdefault(hit.metadata["group"], []).append(hit.id)
+    expected = [ids[:2] for ids in groups.values()][1:4]
+    found = notes.search("the bee", mode=mode, group_by="group", group_size=2, offset=1, limit=3)
+    assert [hit.id for hit in found] == [name for ids in expected for name in ids]
+    least = everything[4].score
+    near = notes.search("the bee", mode=mode, within=least, limit=100)
+    assert [hit.id for hit in near] == [hit.id for hit in everything if hit.score >= least]
+
+
+def test_the_constant_of_the_fusion_can_be_chosen(database: rac.Database, tiny_model: Any) -> None:
+    notes = database.collection("notes", model=tiny_model)
+    notes.upsert(["a"], texts=["an ant"])
+    for constant in (0, 1, 60):
+        (hit,) = notes.search("ant", mode="hybrid", fusion_k=constant)
+        assert hit.score == pytest.approx(2 / (constant + 1))
 
 
 def test_writers_and_searchers_by_words_do_not_wait_for_each_other_forever(
@@ -213,8 +293,15 @@ def test_writers_and_searchers_by_words_do_not_wait_for_each_other_forever(
         ({"language": "en"}, "language needs mode"),
         ({"mode": "text", "language": "xx"}, "unknown language"),
         ({"mode": "text", "weights": (1, 1)}, "weights needs mode"),
-        ({"mode": "text", "group_by": "x"}, "group_by needs mode"),
-        ({"mode": "hybrid", "within": 0.5}, "within needs mode"),
+        ({"mode": "text", "fusion_k": 1}, "fusion_k needs mode"),
+        ({"mode": "hybrid", "fusion_k": -1}, "finite numbers from 0"),
+        ({"fields": {"text": 1.0}}, "fields needs mode"),
+        ({"mode": "text", "fields": {}}, "needs a field"),
+        ({"mode": "text", "fields": {"text": 0}}, "a number above 0"),
+        ({"mode": "text", "fields": {"$id": 1}}, "metadata keys, not"),
+        ({"mode": "text", "fields": {"": 1}}, "1 to 256 bytes"),
+        ({"mode": "text", "group_by": "x", "group_size": 0}, "at least 1"),
+        ({"mode": "text", "within": math.nan}, "within is not a number"),
         ({"mode": "text", "exact": True}, "exact or effort needs mode"),
         ({"mode": "text", "limit": 0}, "limit must be at least 1"),
         ({"mode": "hybrid", "limit": 0}, "limit must be at least 1"),

@@ -425,6 +425,8 @@ class Collection:
         mode: Literal["dense", "text", "hybrid"] = "dense",
         language: str | None = None,
         weights: tuple[float, float] | None = None,
+        fusion_k: float | None = None,
+        fields: dict[str, float] | None = None,
     ) -> list[Hit]: ...
     def search_batch(
         self,

@@ -1,6 +1,7 @@
 //! From a snapshot to a database of its own.
 
 use std::fs::{self, File};
+use std::io::ErrorKind;
 use std::path::Path;
 use std::sync::Arc;
 
@@ -17,6 +18,7 @@ use crate::log::LogFile;
 use crate::manifest::Manifest;
 use crate::segment::{Segment, segment_path};
 use crate::state::State;
+use crate::text_search::{text_indexes, verify_index};
 use crate::upkeep::Progress;
 use crate::writer::{LogEnd, Writer};
 
@@ -75,6 +77,7 @@ fn copy_collection(
             })?;
         }
     }
+    copy_text_indexes(&state, to)?;
     copy_logs(&state, frozen.log_end(), disk, to, copying)?;
     manifest.write(disk, to)
 }
@@ -96,6 +99,36 @@ fn link(segment: &Segment, to: &Path) -> Result<bool> {
     }
     fs::remove_file(to).map_err(Error::io(to, "remove"))?;
     Ok(false)
+}
+
+/// Copies the indexes of words that are there and sound. The others are made anew by whoever
+/// searches the copy.
+fn copy_text_indexes(state: &State, to: &Path) -> Result<()> {
+    let Some(live) = state.segments().first() else { return Ok(()) };
+    let Some(folder) = live.segment.path().parent() else { return Ok(()) };
+    // After the collection was dropped there is none any more.
+    for (number, path) in text_indexes(folder).unwrap_or_default() {
+        let (Some(name), true) =
+            (path.file_name(), state.segments().iter().any(|live| live.segment.number() == number))
+        else {
+            continue;
+        };
+        let to = to.join(name);
+        let copied = match fs::hard_link(&path, &to) {
+            Ok(()) => Ok(()),
+            Err(_) => fs::copy(&path, &to).and_then(|_| File::open(&to)?.sync_all()),
+        };
+        if copied.is_err() || verify_index(&to).is_err() {
+            // It may have been removed by a merge before it was there.
+            match fs::remove_file(&to) {
+                Err(error) if error.kind() != ErrorKind::NotFound => {
+                    return Err(Error::io(&to, "remove")(error));
+                }
+                _ => {}
+            }
+        }
+    }
+    Ok(())
 }
 
 /// Logs are never linked: opening a database may cut its logs off, and appends to the newest.

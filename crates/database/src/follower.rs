@@ -209,7 +209,7 @@ fn load_files(
 ) -> Result<(Tail, Schema, State)> {
     let newest = generations(folder)?.last().copied();
     let (log, schema) = open_log(&Disk::default(), folder, manifest.first_log, false)?;
-    let segments = open_segments(folder, manifest, &schema, known)?;
+    let segments = open_segments(folder, manifest, &schema, known, None)?;
     let log = Arc::new(log);
     let head = Head::new(&schema, log.clone());
     let state = Mutex::new(State::new(segments, manifest.documents.clone(), head));

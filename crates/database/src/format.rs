@@ -168,8 +168,8 @@ pub const METADATA_INDEX_VERSION: u32 = 1;
 /// Size of a metadata index's header, before the checksums of its pages.
 pub const METADATA_INDEX_HEADER_BYTES: usize = 48;
 
-/// The body of a metadata index has a checksum for each so many bytes.
-pub const METADATA_INDEX_PAGE_BYTES: usize = 16 << 10;
+/// The bodies of metadata indexes and text indexes have a checksum for each so many bytes.
+pub const CHECKED_PAGE_BYTES: usize = 16 << 10;
 
 /// Most rows of a metadata index.
 pub const MAX_INDEXED_ROWS: u32 = 1 << 31;
@@ -261,6 +261,40 @@ pub const PART_NESTED_ARRAYS: u8 = 12;
 /// Parts 2 to 7, shifted by this, are about the elements of arrays instead of values.
 pub const PART_ELEMENTS: u8 = 16;
 
+/// First bytes of every text index.
+pub const TEXT_INDEX_MAGIC: [u8; 8] = *b"RACTXT\r\n";
+
+/// The version of text indexes that this build writes and reads. Any other is made anew.
+pub const TEXT_INDEX_VERSION: u32 = 1;
+
+/// Stands for how texts are cut into terms: another one makes other terms of some text, and an
+/// index of them is made anew.
+pub const ANALYSIS_VERSION: u32 = 1;
+
+/// Size of a text index's header.
+pub const TEXT_INDEX_HEADER_BYTES: usize = 512;
+
+/// Longest name of a metadata key whose values are indexed by words, in bytes.
+pub const MAX_TEXT_FIELD_BYTES: usize = 256;
+
+/// Longest term, in bytes: longer ones are cut off.
+pub const MAX_TERM_BYTES: usize = 128;
+
+/// Terms in a group of a text index: the last group may have fewer.
+pub const TERMS_A_GROUP: u64 = 16;
+
+/// A term in at most so many rows has its postings in its record.
+pub const MAX_INLINE_POSTINGS: u32 = 8;
+
+/// Postings in a block: the last block of a term may have fewer.
+pub const POSTINGS_A_BLOCK: usize = 128;
+
+/// Size of what is known of a block of postings.
+pub const POSTINGS_BLOCK_ENTRY_BYTES: usize = 12;
+
+/// Stands for the words of a row that has no text.
+pub const NO_TEXT: u32 = u32::MAX;
+
 /// Digits of the generation in a log's file name, padded with zeros; more where needed.
 pub const GENERATION_DIGITS: usize = 6;
 
@@ -281,6 +315,9 @@ pub const LOG_SUFFIX: &str = ".log";
 
 /// How a segment's file name ends.
 pub const SEGMENT_SUFFIX: &str = ".seg";
+
+/// How a text index's file name ends.
+pub const TEXT_INDEX_SUFFIX: &str = ".words";
 
 /// How the name of a file that is still being written ends.
 pub const UNFINISHED_SUFFIX: &str = ".tmp";

@@ -29,6 +29,8 @@ pub(crate) struct HeadSnapshot {
     /// Where the texts stand; stays readable after the file was deleted.
     log: Arc<LogFile>,
     texts: Arc<HeadTexts>,
+    /// Another one for each state of the head.
+    pub(crate) version: u64,
 }
 
 /// A head now.
@@ -53,6 +55,7 @@ impl Head {
                 records: Records::default(),
                 log,
                 texts: Arc::default(),
+                version: 0,
             },
             slots: Arc::default(),
             free: BinaryHeap::new(),
@@ -122,6 +125,7 @@ impl Head {
         });
         self.live_bytes += u64::from(record.logged_bytes);
         self.record_heap_bytes += heap_bytes(&record);
+        self.snapshot.version += 1;
         self.snapshot.vectors.set(slot, vector);
         let old = self.snapshot.records.replace(slot, Some(record));
         self.forget(old);
@@ -137,6 +141,7 @@ impl Head {
         let Some(slot) = Arc::make_mut(&mut self.slots).remove(id) else {
             return false;
         };
+        self.snapshot.version += 1;
         self.snapshot.vectors.remove(slot);
         let old = self.snapshot.records.replace(slot, None);
         self.forget(old);

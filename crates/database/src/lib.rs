@@ -30,6 +30,7 @@
 
 mod background;
 mod backup;
+mod bit_packing;
 mod bytes;
 mod collection;
 mod copying;
@@ -62,6 +63,7 @@ mod merge_policy;
 pub mod metadata_index;
 mod opening;
 mod order_by;
+mod paged;
 mod prepared;
 mod process;
 mod publish;

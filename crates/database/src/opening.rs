@@ -16,6 +16,7 @@ use crate::replay::{Replayed, replay};
 use crate::schema::Schema;
 use crate::segment::{Segment, segment_path};
 use crate::state::{LiveSegment, State};
+use crate::text_search::text_index_segment;
 
 /// A collection as its files have it.
 pub(crate) struct Opened {
@@ -52,7 +53,7 @@ pub(crate) fn open(disk: &Disk, folder: &Path) -> Result<Opened> {
     }
     let mut generation = manifest.first_log;
     let (log, schema) = open_log(disk, folder, generation, true)?;
-    let segments = open_segments(folder, &manifest, &schema, &[])?;
+    let segments = open_segments(folder, &manifest, &schema, &[], Some(disk))?;
     let mut log = Arc::new(log);
     let head = Head::new(&schema, log.clone());
     let mut state = State::new(segments, manifest.documents.clone(), head);
@@ -93,12 +94,13 @@ pub(crate) fn open_log(
     }
 }
 
-/// The manifest's segments; those among `known` are not opened again.
+/// The manifest's segments; those among `known` are not opened again. Who may write says to what.
 pub(crate) fn open_segments(
     folder: &Path,
     manifest: &Manifest,
     schema: &Schema,
     known: &[LiveSegment],
+    disk: Option<&Disk>,
 ) -> Result<Vec<LiveSegment>> {
     let open = |entry: &SegmentEntry| {
         let known = known.iter().find(|live| live.segment.number() == entry.number);
@@ -106,7 +108,11 @@ pub(crate) fn open_segments(
             Some(live) => live.segment.clone(),
             None => {
                 let path = segment_path(folder, entry.number);
-                Arc::new(Segment::open(&path, entry.number, schema)?)
+                let segment = Segment::open(&path, entry.number, schema)?;
+                Arc::new(match disk {
+                    Some(disk) => segment.writing_to(disk),
+                    None => segment,
+                })
             }
         };
         if entry.dead.max().is_some_and(|row| row >= segment.rows()) {
@@ -125,7 +131,8 @@ fn remove_outdated(disk: &Disk, folder: &Path, manifest: &Manifest) -> Result<()
         let is_known = |number| manifest.segments.iter().any(|entry| entry.number == number);
         let outdated = name.ends_with(UNFINISHED_SUFFIX)
             || generation_of(&name).is_some_and(|generation| generation < manifest.first_log)
-            || number_of(&name, SEGMENT_SUFFIX).is_some_and(|number| !is_known(number));
+            || number_of(&name, SEGMENT_SUFFIX).is_some_and(|number| !is_known(number))
+            || text_index_segment(&name).is_some_and(|number| !is_known(number));
         if outdated {
             let path = folder.join(name);
             disk.remove_file(&path).map_err(Error::io(&path, "remove the outdated file"))?;

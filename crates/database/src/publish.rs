@@ -8,12 +8,15 @@ use crate::generations::log_path;
 use crate::manifest::Manifest;
 use crate::segment::segment_path;
 use crate::store::Store;
+use crate::text_search::text_indexes;
 
 /// What there is to do once the next manifest is on the medium.
 #[derive(Default)]
 pub(crate) struct Published {
     /// Files that only manifests before the next one need.
     outdated: Vec<PathBuf>,
+    /// Segments of these numbers, whose words are indexed in other files, are among them.
+    outdated_segments: Vec<u64>,
 }
 
 impl Store {
@@ -25,7 +28,9 @@ impl Store {
 
     /// As [`Store::outdate_log`].
     pub(crate) fn outdate_segment(&self, number: u64) {
-        self.published.lock().outdated.push(segment_path(self.folder(), number));
+        let mut published = self.published.lock();
+        published.outdated.push(segment_path(self.folder(), number));
+        published.outdated_segments.push(number);
     }
 
     /// Writes a manifest of the present state and removes the files that it no longer needs.
@@ -40,7 +45,14 @@ impl Store {
         // a power failure would keep half of a transaction.
         self.commit().sync_all()?;
         manifest.write(self.disk(), self.folder())?;
-        for path in std::mem::take(&mut published.outdated) {
+        let mut outdated = std::mem::take(&mut published.outdated);
+        let segments = std::mem::take(&mut published.outdated_segments);
+        if !segments.is_empty() {
+            let indexes = text_indexes(self.folder()).unwrap_or_default().into_iter();
+            let of_them = indexes.filter(|(number, _)| segments.contains(number));
+            outdated.extend(of_them.map(|(_, path)| path));
+        }
+        for path in outdated {
             // Where this fails, the next opening removes the file.
             let _ = self.disk().remove_file(&path);
         }

@@ -10,6 +10,7 @@ use crate::files::{file_names, read_exact_at};
 use crate::folder::{collection_names, read_format_file};
 use crate::format::{COLLECTIONS_FOLDER, FORMAT_FILE, LOCK_FILE, MANIFEST_FILE, SEGMENT_SUFFIX};
 use crate::generations::{generation_of, number_of};
+use crate::text_search::{text_index_segment, verify_index};
 use crate::upkeep::Progress;
 
 /// Copies a database that nobody writes to, such as a backup, to a folder that does not exist, or
@@ -83,7 +84,13 @@ fn database_files(backup: &Path) -> Result<Vec<(PathBuf, u64)>> {
                 || number_of(name, SEGMENT_SUFFIX).is_some()
         };
         let names = file_names(&backup.join(&folder))?;
-        paths.extend(names.iter().filter(|name| is_ours(name)).map(|name| folder.join(name)));
+        // An index of words that is damaged is made anew by whoever searches the copy.
+        let is_index = |name: &String| {
+            text_index_segment(name).is_some()
+                && verify_index(&backup.join(&folder).join(name)).is_ok()
+        };
+        let wanted = names.iter().filter(|name| is_ours(name) || is_index(name));
+        paths.extend(wanted.map(|name| folder.join(name)));
     }
     let length = |path: PathBuf| {
         let full = backup.join(&path);

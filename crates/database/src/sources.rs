@@ -1,12 +1,10 @@
 //! What segments are written from: a frozen head, or other segments.
 
-use std::collections::BTreeSet;
-
 use crate::error::Result;
 use crate::head::HeadSnapshot;
 use crate::segment::{SegmentRecord, SegmentSource};
 use crate::state::LiveSegment;
-use crate::text_search::Language;
+use crate::text_search::{IndexKey, Origins};
 
 /// The live records of a head, in slot order.
 pub(crate) struct HeadSource {
@@ -20,9 +18,9 @@ impl HeadSource {
         Self { head, slots }
     }
 
-    /// The languages that its texts were searched in.
-    pub(crate) fn text_languages(&self) -> Vec<Language> {
-        self.head.texts().languages()
+    /// What its words were searched in.
+    pub(crate) fn text_keys(&self) -> Vec<IndexKey> {
+        self.head.texts().keys()
     }
 
     /// The slot that each row was written from.
@@ -74,10 +72,10 @@ impl MergeSource {
         &self.segments
     }
 
-    /// The languages that their texts were searched in.
-    pub(crate) fn text_languages(&self) -> Vec<Language> {
-        let languages = self.segments.iter().flat_map(|live| live.segment.texts().languages());
-        languages.collect::<BTreeSet<_>>().into_iter().collect()
+    /// What an index of the words is merged from.
+    pub(crate) fn text_origins(&self) -> Origins<'_> {
+        let segments = self.segments.iter().map(|live| &*live.segment).collect();
+        Origins { segments, rows: &self.origins }
     }
 
     /// Which row of which segment each row is.

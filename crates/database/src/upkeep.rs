@@ -1,5 +1,6 @@
 //! Turning heads into segments, and segments into fewer and better ones.
 
+use std::collections::HashSet;
 use std::ops::{ControlFlow, Range};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -16,7 +17,7 @@ use crate::segment::{self, Segment, SegmentSource, segment_path};
 use crate::sources::{HeadSource, MergeSource};
 use crate::state::{LiveSegment, State};
 use crate::store::Store;
-use crate::text_search::Language;
+use crate::text_search::{IndexKey, Origins, indexed_keys};
 
 /// How far long work is: rows done and rows in all. It stops when told to.
 pub type Progress<'a> = &'a (dyn Fn(u64, u64) -> ControlFlow<()> + Sync);
@@ -113,7 +114,7 @@ impl Store {
             true => ControlFlow::Break(()),
             false => ControlFlow::Continue(()),
         })?;
-        prepare_texts(segment.as_deref(), &source.text_languages());
+        self.prepare_texts(segment.as_deref(), source.text_keys(), None);
         let (generation, empty) = self.with_writer(|_| {
             self.change_state(|state| {
                 let head = &state.heads()[0];
@@ -147,7 +148,32 @@ impl Store {
         let build = index.map(|index| index.build_options(self.schema()));
         let (disk, schema) = (self.disk(), self.schema());
         segment::write(disk, &path, number, schema, source, build.as_ref(), progress)?;
-        Segment::open(&path, number, self.schema()).map(Arc::new).map(Some)
+        let segment = Segment::open(&path, number, self.schema())?;
+        Ok(Some(Arc::new(segment.writing_to(self.disk()))))
+    }
+
+    /// Indexes the words of a new segment before searches meet it: in the ways that `searched` lists,
+    /// and in those that other segments of the collection are indexed in.
+    fn prepare_texts(
+        &self,
+        segment: Option<&Segment>,
+        searched: Vec<IndexKey>,
+        origins: Option<&Origins<'_>>,
+    ) {
+        let Some(segment) = segment else { return };
+        let mut keys = searched;
+        // Those whose files cannot be written are known to their segments alone.
+        let in_memory = self.state().map(|state| {
+            let segments = state.segments().iter();
+            segments.flat_map(|live| live.segment.texts().keys()).collect::<Vec<_>>()
+        });
+        keys.extend(in_memory.unwrap_or_default());
+        keys.extend(indexed_keys(self.folder()).unwrap_or_default());
+        let mut distinct = HashSet::new();
+        for key in keys.into_iter().filter(|key| distinct.insert(key.clone())) {
+            // What cannot be read is the news of the search that needs it.
+            let _ = segment.texts().prepare(segment, &key, origins);
+        }
     }
 
     fn merge_rules(&self) -> MergeRules {
@@ -230,7 +256,7 @@ impl Store {
         let wants_graph =
             source.rows() >= index.minimum_rows && u64::from(source.rows()) <= rules.most_rows;
         let segment = self.write_segment(&source, wants_graph.then_some(index), progress)?;
-        prepare_texts(segment.as_deref(), &source.text_languages());
+        self.prepare_texts(segment.as_deref(), Vec::new(), Some(&source.text_origins()));
         let numbers: Vec<u64> =
             source.segments().iter().map(|live| live.segment.number()).collect();
         self.with_writer(|_| {
@@ -243,14 +269,6 @@ impl Store {
         numbers.into_iter().for_each(|number| self.outdate_segment(number));
         self.publish()?;
         Ok(true)
-    }
-}
-
-/// Indexes the words of a new segment before searches meet it.
-fn prepare_texts(segment: Option<&Segment>, languages: &[Language]) {
-    if let Some(segment) = segment {
-        // What cannot be read is the news of the search that needs it.
-        let _ = segment.texts().prepare(segment, languages);
     }
 }
 

@@ -17,6 +17,7 @@ use crate::record::Id;
 use crate::schema::Schema;
 use crate::segment::{Segment, segment_path};
 use crate::state::LiveSegment;
+use crate::text_search::{text_indexes, verify_index};
 use crate::transaction::{self, Changes};
 
 /// What [`verify`] found.
@@ -176,6 +177,9 @@ fn verify_files(folder: &Path, report: &mut CollectionReport) -> Result<()> {
                 }
             }
         }
+        if generation == first {
+            verify_text_indexes(folder, &segments, report)?;
+        }
         report.bytes += log.length()?;
         let mut check = Check {
             log: &log,
@@ -212,6 +216,27 @@ fn verify_segment(
         report.problems.push(Problem { file: path.to_owned(), offset, what });
     });
     Ok(segment)
+}
+
+/// Checks the indexes of the segments' words. What is wrong with one costs no record: the next
+/// search by words makes it anew.
+fn verify_text_indexes(
+    folder: &Path,
+    segments: &[LiveSegment],
+    report: &mut CollectionReport,
+) -> Result<()> {
+    for (number, path) in text_indexes(folder)? {
+        if !segments.iter().any(|live| live.segment.number() == number) {
+            continue;
+        }
+        match verify_index(&path) {
+            // A search or a merge has put another one in its place.
+            Err(Error::Io { source, .. }) if source.kind() == ErrorKind::NotFound => {}
+            Err(error) => report.problems.push(problem(error, &path)),
+            Ok(()) => {}
+        }
+    }
+    Ok(())
 }
 
 struct Check<'a> {

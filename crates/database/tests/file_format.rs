@@ -8,8 +8,8 @@ use common::{collection, log_file, open_sync};
 use database::format::*;
 use database::graph::layout;
 use database::{
-    Batch, Database, Document, Fields, Id, MetadataIndexBuilder, Metric, Model, Options, Place,
-    Schema, Transaction,
+    Batch, Database, Document, Fields, Id, Language, MetadataIndexBuilder, Metric, Model, Options,
+    Place, Schema, TextQuery, Transaction,
 };
 use serde_json::json;
 use tempfile::tempdir;
@@ -174,6 +174,113 @@ fn the_tables_of_segments_agree_with_the_constants() {
 }
 
 #[test]
+fn the_tables_of_text_indexes_agree_with_the_constants() {
+    let text = document();
+    let says = |sentence: String| assert!(text.contains(&sentence), "{sentence}");
+    says(format!("Text index version {TEXT_INDEX_VERSION}."));
+    says(format!("/NUMBER.LANGUAGE{TEXT_INDEX_SUFFIX}`"));
+    says(format!("cut off behind {MAX_TERM_BYTES} bytes"));
+    let header = table(&text, "Text index header", 0);
+    assert!(header[0][2].contains(&hexadecimal(&TEXT_INDEX_MAGIC)));
+    assert_eq!(header[1][2], format!("text index version: {TEXT_INDEX_VERSION}"));
+    assert!(header[2][2].starts_with(&format!("analysis version: {ANALYSIS_VERSION};")));
+    let last = TEXT_INDEX_HEADER_BYTES - 4;
+    assert_eq!(header[15][0], end_of(&header).to_string());
+    assert!(end_of(&header) + MAX_TEXT_FIELD_BYTES <= last);
+    assert!(header[14][2].contains(&format!("at most {MAX_TEXT_FIELD_BYTES};")));
+    assert_eq!(header[16][..2], [last.to_string(), "4".to_owned()]);
+    assert!(header[16][2].ends_with(&format!("bytes 0 to {}", last - 1)));
+    says(format!("The header has {TEXT_INDEX_HEADER_BYTES} bytes. Behind it stands the body"));
+    says(format!("or {NO_TEXT} for a row without a text"));
+    says(format!("in groups of {TERMS_A_GROUP};"));
+    says(format!("if n is at most {MAX_INLINE_POSTINGS},"));
+    says(format!("Blocks have {POSTINGS_A_BLOCK} rows each"));
+    let entry = table(&text, "Blocks", 0);
+    assert_eq!(end_of(&entry), POSTINGS_BLOCK_ENTRY_BYTES);
+    assert_eq!(entry[3][2], format!("the largest count; {} for that and more", u16::MAX));
+}
+
+/// A number of seven bits a byte off the front.
+fn seven_bit_number(bytes: &mut &[u8]) -> u64 {
+    let length = bytes.iter().take_while(|byte| **byte >= 0x80).count() + 1;
+    let (number, rest) = bytes.split_at(length);
+    *bytes = rest;
+    number.iter().rev().fold(0, |all, byte| all << 7 | u64::from(byte & 0x7f))
+}
+
+#[test]
+fn a_text_index_is_as_the_document_says() {
+    let folder = tempdir().unwrap();
+    let database = open_sync(folder.path());
+    let records = collection(&database, 1);
+    let texts: Vec<Option<String>> =
+        (0..20).map(|row| (row != 4).then(|| format!("Frequent words {row}"))).collect();
+    records
+        .upsert(Batch {
+            ids: (0..20).map(Id::Int).collect(),
+            vectors: vec![1.0; 20],
+            texts,
+            ..Batch::default()
+        })
+        .unwrap();
+    records.compact().unwrap();
+    let query = TextQuery::new("words", Language::parse("none").unwrap());
+    assert_eq!(records.search_text(&query, None, 0, 99).unwrap().len(), 19);
+    let bytes = fs::read(folder.path().join("collections/c/000001.none.words")).unwrap();
+    let u32_at = |at: usize| u32::from_le_bytes(bytes[at..at + 4].try_into().unwrap());
+    let u64_at = |at: usize| u64::from_le_bytes(bytes[at..at + 8].try_into().unwrap()) as usize;
+    let segment = fs::read(folder.path().join("collections/c/000001.seg")).unwrap();
+    assert_eq!((u64_at(16), &bytes[24..32]), (1, &segment[24..32]));
+    let (body, terms) = (u64_at(32), u64_at(40));
+    assert_eq!((terms, u64_at(48), u64_at(56), u32_at(80)), (21, 19, 57, 20));
+    assert_eq!(&bytes[88..96], b"none\0\0\0\0");
+    assert_eq!((u32_at(96), u32_at(508)), (0, crc32fast::hash(&bytes[..508])));
+    let table = &bytes[512 + body..];
+    assert_eq!(u32_at(84), crc32fast::hash(table));
+    assert_eq!(table, crc32fast::hash(&bytes[512..512 + body]).to_le_bytes());
+    let lengths = 512 + u64_at(72);
+    let length = |row: u32| if row == 4 { NO_TEXT } else { 3 };
+    assert!((0..20).all(|row| u32_at(lengths + row as usize * 4) == length(row)));
+
+    let mut found = Vec::new();
+    for group in 0..terms.div_ceil(16) {
+        let at = 512 + u64_at(512 + u64_at(64) + group * 8);
+        let mut records = &bytes[at + 4..at + 4 + u32_at(at) as usize];
+        let mut term = Vec::new();
+        while !records.is_empty() {
+            term.truncate(seven_bit_number(&mut records) as usize);
+            let rest;
+            let length = seven_bit_number(&mut records) as usize;
+            (rest, records) = records.split_at(length);
+            term.extend_from_slice(rest);
+            let numbers: Vec<u64> = match seven_bit_number(&mut records) {
+                1 => (0..2).map(|_| seven_bit_number(&mut records)).collect(),
+                19 => {
+                    let at = 512 + seven_bit_number(&mut records) as usize;
+                    let packed = seven_bit_number(&mut records) as usize;
+                    // The distances, less one, are 0 but for the row behind the one without a text.
+                    assert_eq!(bytes[at..at + packed], [0b1_0000, 0, 0]);
+                    let entry = at + packed;
+                    assert_eq!(
+                        (u32_at(entry), &bytes[entry + 4..entry + 8]),
+                        (19, &[1, 0, 1, 0][..])
+                    );
+                    assert_eq!(f32::from_bits(u32_at(entry + 8)), 3.0);
+                    Vec::new()
+                }
+                other => panic!("{other} rows"),
+            };
+            found.push((String::from_utf8(term.clone()).unwrap(), numbers));
+        }
+    }
+    let numbered = (0..20).filter(|row| *row != 4).map(|row| (row.to_string(), vec![row, 1]));
+    let mut expected: Vec<(String, Vec<u64>)> = numbered.collect();
+    expected.extend(["frequent", "words"].map(|word| (word.to_owned(), Vec::new())));
+    expected.sort();
+    assert_eq!(found, expected);
+}
+
+#[test]
 fn the_tables_of_metadata_indexes_agree_with_the_constants() {
     let text = document();
     let says = |sentence: String| assert!(text.contains(&sentence), "{sentence}");
@@ -188,7 +295,7 @@ fn the_tables_of_metadata_indexes_agree_with_the_constants() {
     assert!(header[6][2].ends_with(&format!("at most {MAX_INDEXED_KEYS}")));
     let checked = METADATA_INDEX_HEADER_BYTES - 5;
     assert!(header[7][2].starts_with(&format!("checksum of bytes 0 to {checked} ")));
-    says(format!("A page is {METADATA_INDEX_PAGE_BYTES} bytes"));
+    says(format!("A page is {CHECKED_PAGE_BYTES} bytes"));
 
     let references = table(&text, "Rows references", 0);
     let tags = [POSTINGS_AT, POSTINGS_ONE, POSTINGS_NONE].map(|tag| tag.to_string());

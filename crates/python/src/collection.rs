@@ -320,11 +320,17 @@ impl Collection {
     ///
     /// `mode="text"` goes by words instead of vectors: BM25 over the texts, words reduced to stems in
     /// the `language` ("en"; an ISO 639-1 code such as "de", "es", "fr", "ru", or "none" for words
-    /// as they are). It needs no model. `mode="hybrid"` fuses both by reciprocal ranks,
-    /// `weights[0] / (60 + rank)` for vectors and `weights[1] / (60 + rank)` for words, over the first
-    /// `offset + limit` (at least 100) of each. `Hit.highlights` says where the words are. The index of
-    /// words is made in memory by the first such search and kept up from then on. Options that a mode
-    /// would not heed raise ArgumentError.
+    /// as they are). It needs no model. In the query, `"several words"` must stand next to each other,
+    /// `+word` must be there, `-word` and `-"several words"` must not. `fields` names what is searched
+    /// and what it counts, `{"title": 2.0, "text": 1.0}`: "text" is the text, anything else a key of
+    /// the metadata with a string or a list of strings; the score is the weighted sum.
+    ///
+    /// `mode="hybrid"` fuses both by reciprocal ranks, `weights[0] / (fusion_k + rank)` for vectors and
+    /// `weights[1] / (fusion_k + rank)` for words (`fusion_k` is 60), over the first `offset + limit`
+    /// (at least 100) of each. `within` is about the score that hits have. `Hit.highlights` says where
+    /// the words are in the text. The first search by words in a language writes an index of the words
+    /// beside the data, and from then on it is kept up. Options that a mode would not heed raise
+    /// ArgumentError.
     ///
     /// >>> import rust_ai_core as rac
     /// >>> with rac.open("notes.rac") as db:
@@ -338,7 +344,7 @@ impl Collection {
     #[pyo3(signature = (
         query, *, limit = 10, offset = 0, r#where = None, effort = None, exact = false,
         within = None, group_by = None, group_size = None, mode = "dense", language = None,
-        weights = None
+        weights = None, fusion_k = None, fields = None
     ))]
     #[expect(clippy::too_many_arguments, reason = "keyword arguments of Python")]
     fn search(
@@ -355,27 +361,32 @@ impl Collection {
         mode: &str,
         language: Option<&str>,
         weights: Option<(f32, f32)>,
+        fusion_k: Option<f32>,
+        fields: Option<&Bound<'_, PyDict>>,
     ) -> PyResult<Vec<Hit>> {
         let py = query.py();
         let filter = filter(r#where)?;
         let options = SearchOptions { limit, filter: filter.as_ref(), effort, exact, within };
         let mode = Mode::parse(mode)?;
-        let settings = text_search::Settings { language, weights, group_by };
+        let fields = fields.map(text_search::fields).transpose()?;
+        let settings = text_search::Settings { language, weights, fusion_k, fields };
         settings.check(mode, &options)?;
         let group_by = group_by.map(queries::key).transpose()?;
         if group_size.is_some() && group_by.is_none() {
             return Err(Kind::Argument.error("group_size needs group_by"));
         }
+        let size = group_size.unwrap_or(1);
+        let group_by = group_by.as_ref().map(|key| GroupBy { key, size });
         if mode != Mode::Dense {
-            return text_search::search(self, query, mode, &settings, &options, offset);
+            let group_by = group_by.as_ref();
+            return text_search::search(self, query, mode, settings, &options, group_by, offset);
         }
         let query = self.vectors(query)?;
         if query.rows != 1 {
             return Err(Kind::Argument
                 .error(format!("search takes one query, found {}; see search_batch", query.rows)));
         }
-        if let Some(key) = &group_by {
-            let group_by = GroupBy { key, size: group_size.unwrap_or(1) };
+        if let Some(group_by) = group_by {
             let search = || self.inner.search_groups(&query.values, &options, &group_by, offset);
             let groups = threads::run(py, search)?.or_raise()?;
             return Ok(groups.into_iter().flat_map(|(_, hits)| hits).map(Hit::from).collect());

@@ -1,11 +1,12 @@
 //! Searches by words, and by words and meaning at once.
 
-use database::{Filter, Fusion, Language, SearchOptions, TextQuery};
+use database::{Fusion, GroupBy, Key, Language, SearchOptions, TextQuery};
 use pyo3::prelude::*;
-use pyo3::types::PyString;
+use pyo3::types::{PyDict, PyString};
 
 use crate::collection::Collection;
 use crate::errors::{Kind, OrRaise};
+use crate::queries;
 use crate::record::Hit;
 use crate::threads;
 
@@ -33,7 +34,10 @@ impl Mode {
 pub(crate) struct Settings<'a> {
     pub(crate) language: Option<&'a str>,
     pub(crate) weights: Option<(f32, f32)>,
-    pub(crate) group_by: Option<&'a str>,
+    /// The constant of the fusion.
+    pub(crate) fusion_k: Option<f32>,
+    /// What is searched by words, and what each counts.
+    pub(crate) fields: Option<Vec<(Option<Key>, f32)>>,
 }
 
 impl Settings<'_> {
@@ -44,11 +48,11 @@ impl Settings<'_> {
         };
         match mode {
             Mode::Dense if self.language.is_some() => refused("language", "\"text\" or \"hybrid\""),
+            Mode::Dense if self.fields.is_some() => refused("fields", "\"text\" or \"hybrid\""),
             Mode::Dense | Mode::Text if self.weights.is_some() => refused("weights", "\"hybrid\""),
-            Mode::Text | Mode::Hybrid if self.group_by.is_some() => {
-                refused("group_by", "\"dense\"")
+            Mode::Dense | Mode::Text if self.fusion_k.is_some() => {
+                refused("fusion_k", "\"hybrid\"")
             }
-            Mode::Text | Mode::Hybrid if options.within.is_some() => refused("within", "\"dense\""),
             Mode::Text if options.exact || options.effort.is_some() => {
                 refused("exact or effort", "\"dense\" or \"hybrid\"")
             }
@@ -57,13 +61,28 @@ impl Settings<'_> {
     }
 }
 
+/// What is searched by words: `{"title": 2.0, "text": 1.0}`, where "text" stands for the texts.
+pub(crate) fn fields(weights: &Bound<'_, PyDict>) -> PyResult<Vec<(Option<Key>, f32)>> {
+    let field = |(name, weight): (Bound<'_, PyAny>, Bound<'_, PyAny>)| {
+        let name: String = name.extract()?;
+        if name.starts_with('$') {
+            let reason = format!("fields are \"text\" and metadata keys, not {name:?}");
+            return Err(Kind::Argument.error(reason));
+        }
+        let key = if name == "text" { None } else { Some(queries::key(&name)?) };
+        Ok((key, weight.extract()?))
+    };
+    weights.iter().map(field).collect()
+}
+
 /// Searches for the words of a text, and in [`Mode::Hybrid`] also for its meaning.
 pub(crate) fn search(
     collection: &Collection,
     query: &Bound<'_, PyAny>,
     mode: Mode,
-    settings: &Settings<'_>,
+    settings: Settings<'_>,
     options: &SearchOptions<'_>,
+    group_by: Option<&GroupBy<'_>>,
     offset: usize,
 ) -> PyResult<Vec<Hit>> {
     let py = query.py();
@@ -71,17 +90,21 @@ pub(crate) fn search(
         return Err(Kind::Argument.error("a search by words needs a text, not a vector"));
     };
     let language = Language::parse(settings.language.unwrap_or("en")).or_raise()?;
-    let words = TextQuery::new(text.to_str()?, language);
+    let mut words = TextQuery::new(text.to_str()?, language);
+    if let Some(fields) = settings.fields {
+        words = words.in_fields(fields).or_raise()?;
+    }
     let inner = &collection.inner;
     let hits = if mode == Mode::Text {
-        let filter: Option<&Filter> = options.filter;
-        threads::run(py, || inner.search_text(&words, filter, offset, options.limit))?.or_raise()?
+        let search = || inner.search_text_by(&words, options, group_by, offset);
+        threads::run(py, search)?.or_raise()?
     } else {
         let default = Fusion::default();
         let (dense, text) = settings.weights.unwrap_or((default.dense, default.text));
-        let fusion = Fusion { dense, text, ..default };
+        let constant = settings.fusion_k.unwrap_or(default.constant);
+        let fusion = Fusion { dense, text, constant };
         let vector = collection.vectors(query)?.values;
-        let search = || inner.search_hybrid(&vector, &words, options, &fusion, offset);
+        let search = || inner.search_hybrid(&vector, &words, options, &fusion, group_by, offset);
         threads::run(py, search)?.or_raise()?
     };
     let hit = |hit: database::Hit| {

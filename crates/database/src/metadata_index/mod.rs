@@ -116,7 +116,7 @@ impl<B: AsRef<[u8]>> MetadataIndex<B> {
     /// # Errors
     /// `Corrupt` where the bytes are not what was written, `Version` for those of a newer release.
     pub fn open(bytes: B, path: &Path, file_offset: u64) -> Result<Self> {
-        let (section, contents) = Section::open(bytes, path, file_offset)?;
+        let (section, contents) = section::open(bytes, path, file_offset)?;
         if contents.rows > MAX_INDEXED_ROWS {
             return Err(section.corrupt(0, "has more rows than an index can have"));
         }

@@ -1,19 +1,15 @@
 //! The bytes of an index: a header, and a body in pages that are checked when they are first read.
-//!
-//! Opening reads the header and one checksum a page. Every read after that goes through
-//! [`Section::get`], which refuses what lies outside of the body, and checks the pages that it has
-//! not seen yet. Whatever the bytes are, nothing outside of them is read.
+//! Opening reads the header and one checksum a page.
 
-use std::ops::Range;
-use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::path::Path;
 
 use crate::bytes::Reader;
 use crate::error::{Error, Result};
-use crate::format::{
-    METADATA_INDEX_HEADER_BYTES, METADATA_INDEX_MAGIC, METADATA_INDEX_PAGE_BYTES,
-    METADATA_INDEX_VERSION,
-};
+use crate::format::{METADATA_INDEX_HEADER_BYTES, METADATA_INDEX_MAGIC, METADATA_INDEX_VERSION};
+use crate::paged::{Origin, Pages, checksum_table, pages_of};
+
+/// What errors call it.
+const WHAT: &str = "the metadata index";
 
 /// What the header says of the body.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -29,21 +25,11 @@ pub(super) struct Contents {
 }
 
 /// Checked access to the bytes of an index.
-pub(super) struct Section<B> {
-    bytes: B,
-    body: Range<usize>,
-    page_checksums: Vec<u32>,
-    /// One bit a page whose checksum was compared.
-    checked: Vec<AtomicU64>,
-    path: PathBuf,
-    /// Where in the file the bytes start, for error messages.
-    file_offset: u64,
-}
+pub(super) type Section<B> = Pages<B>;
 
 /// Puts header and checksums in front of a body.
 pub(super) fn assemble(contents: Contents, body: &[u8]) -> Vec<u8> {
-    let pages = body.chunks(METADATA_INDEX_PAGE_BYTES);
-    let table: Vec<u8> = pages.flat_map(|page| crc32fast::hash(page).to_le_bytes()).collect();
+    let table = checksum_table(body);
     let mut bytes = Vec::with_capacity(METADATA_INDEX_HEADER_BYTES + table.len() + body.len());
     bytes.extend_from_slice(&METADATA_INDEX_MAGIC);
     bytes.extend_from_slice(&METADATA_INDEX_VERSION.to_le_bytes());
@@ -66,129 +52,57 @@ fn header_checksum(header: &[u8], table: &[u8]) -> u32 {
     hasher.finalize()
 }
 
-impl<B: AsRef<[u8]>> Section<B> {
-    /// Reads the header and the checksums. The bytes must be the section and nothing else.
-    ///
-    /// # Errors
-    /// `Corrupt` where they are not what was written, `Version` for those of a newer release.
-    pub(super) fn open(bytes: B, path: &Path, file_offset: u64) -> Result<(Self, Contents)> {
-        let corrupt = |offset: usize, reason: &str| Error::Corrupt {
-            path: path.to_owned(),
-            offset: file_offset + offset as u64,
-            reason: format!("the metadata index {reason}"),
-        };
-        let all = bytes.as_ref();
-        let mut reader = Reader::new(all);
-        if reader.array() != Some(METADATA_INDEX_MAGIC) {
-            return Err(corrupt(0, "does not start with its magic"));
-        }
-        let short = || corrupt(all.len(), "ends inside of its header");
-        let version = reader.u32().ok_or_else(short)?;
-        if version > METADATA_INDEX_VERSION {
-            return Err(Error::Version {
-                path: path.to_owned(),
-                found: version,
-                supported: METADATA_INDEX_VERSION,
-            });
-        }
-        let rows = reader.u32().ok_or_else(short)?;
-        let body_bytes = reader.u64().ok_or_else(short)?;
-        let directory = reader.u64().ok_or_else(short)?;
-        let unindexed = reader.u64().ok_or_else(short)?;
-        let keys = reader.u32().ok_or_else(short)?;
-        let checked_header = &all[..reader.position()];
-        let checksum = reader.u32().ok_or_else(short)?;
-        let wrong_length = || corrupt(all.len(), "is not as long as it says");
-        let body_bytes = usize::try_from(body_bytes).map_err(|_| wrong_length())?;
-        let pages = body_bytes.div_ceil(METADATA_INDEX_PAGE_BYTES);
-        if pages > reader.remaining() / 4 {
-            return Err(wrong_length());
-        }
-        let table = reader.take(pages * 4).ok_or_else(wrong_length)?;
-        if header_checksum(checked_header, table) != checksum || version != METADATA_INDEX_VERSION {
-            return Err(corrupt(0, "has a header that does not match its checksum"));
-        }
-        if reader.remaining() != body_bytes {
-            return Err(wrong_length());
-        }
-        let page_checksums = table
-            .chunks_exact(4)
-            .map(|bytes| u32::from_le_bytes(bytes.try_into().expect("chunks of 4")))
-            .collect();
-        let body = reader.position()..all.len();
-        let section = Self {
-            body,
-            page_checksums,
-            checked: (0..pages.div_ceil(64)).map(|_| AtomicU64::new(0)).collect(),
-            path: path.to_owned(),
-            file_offset,
-            bytes,
-        };
-        Ok((section, Contents { rows, keys, directory, unindexed }))
+/// Reads the header and the checksums. The bytes must be the section and nothing else.
+///
+/// # Errors
+/// `Corrupt` where they are not what was written, `Version` for those of a newer release.
+pub(super) fn open<B: AsRef<[u8]>>(
+    bytes: B,
+    path: &Path,
+    file_offset: u64,
+) -> Result<(Section<B>, Contents)> {
+    let corrupt = |offset: usize, reason: &str| Error::Corrupt {
+        path: path.to_owned(),
+        offset: file_offset + offset as u64,
+        reason: format!("{WHAT} {reason}"),
+    };
+    let all = bytes.as_ref();
+    let mut reader = Reader::new(all);
+    if reader.array() != Some(METADATA_INDEX_MAGIC) {
+        return Err(corrupt(0, "does not start with its magic"));
     }
-
-    /// Bytes of the body.
-    pub(super) fn get(&self, offset: u64, length: u64) -> Result<&[u8]> {
-        let body = self.body();
-        let range = usize::try_from(offset).ok().and_then(|start| {
-            let end = start.checked_add(usize::try_from(length).ok()?)?;
-            (end <= body.len()).then_some(start..end)
+    let short = || corrupt(all.len(), "ends inside of its header");
+    let version = reader.u32().ok_or_else(short)?;
+    if version > METADATA_INDEX_VERSION {
+        return Err(Error::Version {
+            path: path.to_owned(),
+            found: version,
+            supported: METADATA_INDEX_VERSION,
         });
-        let Some(range) = range else {
-            return Err(self.corrupt(offset, "points outside of itself"));
-        };
-        if !range.is_empty() {
-            let last_page = (range.end - 1) / METADATA_INDEX_PAGE_BYTES;
-            for page in range.start / METADATA_INDEX_PAGE_BYTES..=last_page {
-                self.check_page(page)?;
-            }
-        }
-        // In bounds: `range` was compared with the body's length.
-        Ok(&body[range])
     }
-
-    pub(super) fn u64(&self, offset: u64) -> Result<u64> {
-        Ok(u64::from_le_bytes(self.get(offset, 8)?.try_into().expect("8 bytes")))
+    let rows = reader.u32().ok_or_else(short)?;
+    let body_bytes = reader.u64().ok_or_else(short)?;
+    let directory = reader.u64().ok_or_else(short)?;
+    let unindexed = reader.u64().ok_or_else(short)?;
+    let keys = reader.u32().ok_or_else(short)?;
+    let checked_header = &all[..reader.position()];
+    let checksum = reader.u32().ok_or_else(short)?;
+    let wrong_length = || corrupt(all.len(), "is not as long as it says");
+    let body_bytes = usize::try_from(body_bytes).map_err(|_| wrong_length())?;
+    let pages = pages_of(body_bytes);
+    if pages > reader.remaining() / 4 {
+        return Err(wrong_length());
     }
-
-    pub(super) fn u32(&self, offset: u64) -> Result<u32> {
-        Ok(u32::from_le_bytes(self.get(offset, 4)?.try_into().expect("4 bytes")))
+    let table = reader.take(pages * 4).ok_or_else(wrong_length)?;
+    if header_checksum(checked_header, table) != checksum || version != METADATA_INDEX_VERSION {
+        return Err(corrupt(0, "has a header that does not match its checksum"));
     }
-
-    /// Reads and checks every page.
-    pub(super) fn check_all(&self) -> Result<()> {
-        (0..self.page_checksums.len()).try_for_each(|page| {
-            self.checked[page / 64].store(0, Ordering::Relaxed);
-            self.check_page(page)
-        })
+    if reader.remaining() != body_bytes {
+        return Err(wrong_length());
     }
-
-    pub(super) fn corrupt(&self, offset: u64, reason: &str) -> Error {
-        Error::Corrupt {
-            path: self.path.clone(),
-            offset: self.file_offset.saturating_add(self.body.start as u64).saturating_add(offset),
-            reason: format!("the metadata index {reason}"),
-        }
-    }
-
-    fn body(&self) -> &[u8] {
-        // A container whose bytes change their length is not one; even then this does not panic.
-        self.bytes.as_ref().get(self.body.clone()).unwrap_or_default()
-    }
-
-    fn check_page(&self, page: usize) -> Result<()> {
-        let (word, bit) = (&self.checked[page / 64], 1 << (page % 64));
-        if word.load(Ordering::Relaxed) & bit != 0 {
-            return Ok(());
-        }
-        let start = page * METADATA_INDEX_PAGE_BYTES;
-        let body = self.body();
-        let end = body.len().min(start + METADATA_INDEX_PAGE_BYTES);
-        let bytes = body.get(start..end).unwrap_or_default();
-        if crc32fast::hash(bytes) != self.page_checksums[page] {
-            return Err(self.corrupt(start as u64, "has a page that does not match its checksum"));
-        }
-        word.fetch_or(bit, Ordering::Relaxed);
-        Ok(())
-    }
+    let body = reader.position()..all.len();
+    let table = table.to_vec();
+    let origin = Origin { path, file_offset, what: WHAT };
+    let section = Pages::new(bytes, body, &table, &origin);
+    Ok((section, Contents { rows, keys, directory, unindexed }))
 }

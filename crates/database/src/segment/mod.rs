@@ -37,6 +37,7 @@ pub use self::region::{GraphBytes, SectionBytes};
 use self::vectors::Vectors;
 pub use self::write::{Progress, write};
 use crate::bytes::Reader;
+use crate::disk::Disk;
 use crate::error::{Error, Result};
 use crate::format::{
     SECTION_CHECKSUMS, SECTION_ID_TABLE, SECTION_RECORD_OFFSETS, SECTION_RECORDS, SECTION_SOURCES,
@@ -47,7 +48,7 @@ use crate::record::{Id, Place};
 use crate::record_encoding::{EncodedRecord, take_record};
 use crate::records::{StoredRecord, TextLocation};
 use crate::schema::Schema;
-use crate::text_search::SegmentTexts;
+use crate::text_search::{Identity, SegmentTexts};
 
 /// What a segment is made from: rows, numbered from 0, each with a vector and a record. The same
 /// row always gives the same answer.
@@ -122,6 +123,12 @@ impl Segment {
         })
     }
 
+    /// The same; indexes of its words may be written beside it.
+    pub(crate) fn writing_to(mut self, disk: &Disk) -> Self {
+        self.texts = SegmentTexts::new(Some(disk.clone()));
+        self
+    }
+
     /// The file.
     pub fn path(&self) -> &Path {
         self.blocks.path()
@@ -152,7 +159,12 @@ impl Segment {
         self.bytes().len() as u64
     }
 
-    /// The indexes of the words of the texts.
+    /// What tells it from other segments.
+    pub(crate) fn identity(&self) -> Identity {
+        Identity { number: self.header.number, salt: self.header.salt, rows: self.header.rows }
+    }
+
+    /// The indexes of its words.
     pub(crate) fn texts(&self) -> &SegmentTexts {
         &self.texts
     }
@@ -228,6 +240,14 @@ impl Segment {
         let text = std::str::from_utf8(bytes)
             .map_err(|_| self.blocks.corrupt(offset, "a record's text is not UTF-8"))?;
         Ok(text.to_owned())
+    }
+
+    /// A row's text; what else its record has is not looked at.
+    ///
+    /// # Errors
+    /// As [`Segment::record`].
+    pub(crate) fn text_of(&self, row: u32) -> Result<Option<String>> {
+        self.encoded(row)?.text.map(|location| self.text(location)).transpose()
     }
 
     /// Starts to read the vectors and records of rows that are about to be read in order, and

@@ -5,12 +5,15 @@ use std::collections::BTreeMap;
 
 use kernels::TopK;
 
-use super::analyzer::TextQuery;
+use super::page::Page;
+use super::query::TextQuery;
 use crate::collection::Collection;
 use crate::error::{Error, Result};
+use crate::grouped_search::GroupBy;
 use crate::prepared::PreparedSearch;
 use crate::record::Hit;
-use crate::search::SearchOptions;
+use crate::search::{Ranking, SearchOptions};
+use crate::snapshot::Snapshot;
 use crate::state::Address;
 
 /// Ranks of each ranking that count at least.
@@ -50,24 +53,43 @@ impl Fusion {
 impl Collection {
     /// The records that are best in the ranking by vectors and in that by words, best first, without
     /// the first `offset`. Of each ranking the first `offset + options.limit` count, 100 at least.
-    /// Both are of the same moment and with the same filter.
+    /// Both are of the same moment and with the same filter; `options.within` is about the fused
+    /// score. With `group_by`, `offset` and the limit count groups, and of each ranking count as many
+    /// as it takes to find so many groups.
     ///
     /// # Errors
-    /// As [`Collection::search`] and [`Collection::search_text`]; `InvalidArgument` also for a fusion
-    /// that makes no sense.
+    /// As [`Collection::search`] and [`Collection::search_text_by`]; `InvalidArgument` also for a
+    /// fusion that makes no sense.
     pub fn search_hybrid(
         &self,
         vector: &[f32],
         query: &TextQuery,
         options: &SearchOptions<'_>,
         fusion: &Fusion,
+        group_by: Option<&GroupBy<'_>>,
         offset: usize,
     ) -> Result<Vec<Hit>> {
         options.validate()?;
         fusion.validate()?;
-        let reach = offset.saturating_add(options.limit);
-        let options = SearchOptions { limit: reach.max(LEAST_DEPTH), ..*options };
         let snapshot = self.snapshot()?;
+        let page = Page { offset, limit: options.limit, within: options.within };
+        snapshot.page_of(&page, group_by, &mut |limit| {
+            self.rank_fused(&snapshot, vector, query, options, fusion, limit)
+        })
+    }
+
+    /// The best `reach` by the fused score.
+    fn rank_fused(
+        &self,
+        snapshot: &Snapshot,
+        vector: &[f32],
+        query: &TextQuery,
+        options: &SearchOptions<'_>,
+        fusion: &Fusion,
+        reach: usize,
+    ) -> Result<Ranking> {
+        let limit = reach.max(LEAST_DEPTH);
+        let options = SearchOptions { limit, within: None, ..*options };
         let plan = self.plan(snapshot.clone(), &options)?;
         let dense = PreparedSearch::new(plan, &options, self.schema()).rank(vector)?;
         let text = snapshot.rank_texts(query, options.filter, options.limit)?;
@@ -81,7 +103,6 @@ impl Collection {
         // With a weight of 0 a ranking brings nothing in.
         let counting = scores.into_iter().filter(|(_, score)| *score > 0.0);
         counting.for_each(|(address, score)| best.push(score, address));
-        let hits = best.into_sorted().into_iter().skip(offset);
-        hits.filter_map(|(score, address)| snapshot.hit(address, score).transpose()).collect()
+        Ok(best.into_sorted())
     }
 }

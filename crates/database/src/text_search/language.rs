@@ -28,7 +28,7 @@ const LANGUAGES: [(&str, Option<Algorithm>); 19] = [
 
 /// A language, which says how words become terms: by the Snowball stemmer of the language, or,
 /// for "none", as they are.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Language(usize);
 
 impl Language {
@@ -43,6 +43,11 @@ impl Language {
             let known = known.join(", ");
             Error::InvalidArgument(format!("unknown language {code:?}: there are {known}"))
         })
+    }
+
+    /// What [`Language::parse`] reads.
+    pub fn code(self) -> &'static str {
+        LANGUAGES[self.0].0
     }
 
     pub(super) fn algorithm(self) -> Option<Algorithm> {

@@ -1,21 +1,33 @@
 //! Search by words: BM25 over the texts of a snapshot, and its fusion with search by vectors.
 //!
-//! The index of words is derived and in memory alone, so nothing of it can be lost, damaged or
-//! behind: each segment's and each head's is made from its texts when the first search by words in
-//! a language comes to it, and lives as long as the segment or head. What a flush or a merge
-//! writes is indexed by it in the languages that were searched in before.
+//! Each segment has an index of its words in a file of its own beside it ([`segment_texts`]), each
+//! head one in memory ([`head_texts`]), by language and field. They are derived, so nothing of them
+//! can be lost or behind: the first search by words makes what is not there, and what a flush or a
+//! merge writes is indexed by it from then on, because the files that are there say what is
+//! searched.
 //!
 //! A row of an index is a row of its segment, so a snapshot's dead rows and a filter's bitmap count
 //! for words as they do for vectors, and a search sees exactly the records of its snapshot.
 
 mod analyzer;
-mod caches;
+mod best_rows;
+mod bm25;
+mod builder;
+mod field;
+mod files;
 mod fusion;
+mod head_texts;
 mod index;
 mod language;
+mod page;
+mod query;
 mod ranking;
+mod segment_texts;
 
-pub use analyzer::TextQuery;
-pub(crate) use caches::{HeadTexts, SegmentTexts};
+pub(crate) use files::{indexed_keys, text_index_segment, text_indexes, verify_index};
 pub use fusion::Fusion;
+pub(crate) use head_texts::HeadTexts;
+pub(crate) use index::header::{Identity, IndexKey};
 pub use language::Language;
+pub use query::TextQuery;
+pub(crate) use segment_texts::{Origins, SegmentTexts};

@@ -1,30 +1,26 @@
-//! BM25 (Robertson and Zaragoza 2009) over all parts of a snapshot.
+//! Ranking the records of a snapshot by their words.
+
+use std::sync::Arc;
 
 use kernels::TopK;
+use roaring::RoaringBitmap;
 
-use super::analyzer::TextQuery;
-use super::index::Posting;
+use super::best_rows::{Rows, Term, collect_best};
+use super::bm25::{FieldStatistics, TermWeight};
+use super::field::{head_text, text_of};
+use super::head_texts::HeadMatches;
+use super::page::Page;
+use super::query::TextQuery;
+use super::segment_texts::{SegmentCursor, SegmentIndex};
 use crate::collection::Collection;
 use crate::error::{Error, Result};
 use crate::filter::Filter;
+use crate::grouped_search::GroupBy;
+use crate::head::HeadSnapshot;
 use crate::record::Hit;
-use crate::search::Ranking;
+use crate::search::{Ranking, SearchOptions};
 use crate::snapshot::Snapshot;
-use crate::state::Address;
-
-/// How soon further occurrences of a term stop to count.
-const K1: f32 = 1.2;
-
-/// How much a text's length counts against it.
-const B: f32 = 0.75;
-
-/// What a part of a snapshot has of a query's terms, in live records, whatever the filter.
-struct PartMatches {
-    /// For each term the rows that have it, how often, and the words of their texts.
-    terms: Vec<Vec<(Posting, u32)>>,
-    texts: u64,
-    words: u64,
-}
+use crate::state::{Address, LiveSegment};
 
 impl Collection {
     /// The records whose texts have the query's words, best first by BM25, without the first
@@ -40,13 +36,28 @@ impl Collection {
         offset: usize,
         limit: usize,
     ) -> Result<Vec<Hit>> {
-        if limit == 0 {
-            return Err(Error::InvalidArgument("the limit must be at least 1".to_owned()));
-        }
+        let options = SearchOptions { filter, ..SearchOptions::new(limit) };
+        self.search_text_by(query, &options, None, offset)
+    }
+
+    /// As [`Collection::search_text`], with options, of which `within` is about the score by words.
+    /// With `group_by`, `offset` and the limit count groups, as in [`Collection::search_groups`].
+    ///
+    /// # Errors
+    /// As [`Collection::search_text`]; `InvalidArgument` also for groups of size 0.
+    pub fn search_text_by(
+        &self,
+        query: &TextQuery,
+        options: &SearchOptions<'_>,
+        group_by: Option<&GroupBy<'_>>,
+        offset: usize,
+    ) -> Result<Vec<Hit>> {
+        options.validate()?;
         let snapshot = self.snapshot()?;
-        let ranking = snapshot.rank_texts(query, filter, offset.saturating_add(limit))?;
-        let hits = ranking.into_iter().skip(offset);
-        hits.filter_map(|(score, address)| snapshot.hit(address, score).transpose()).collect()
+        let page = Page { offset, limit: options.limit, within: options.within };
+        snapshot.page_of(&page, group_by, &mut |limit| {
+            snapshot.rank_texts(query, options.filter, limit)
+        })
     }
 }
 
@@ -57,85 +68,252 @@ impl Snapshot {
         filter: Option<&Filter>,
         limit: usize,
     ) -> Result<Ranking> {
-        let parts = self.text_matches(query)?;
-        let texts: u64 = parts.iter().map(|part| part.texts).sum();
-        let words: u64 = parts.iter().map(|part| part.words).sum();
-        let average = words as f32 / texts.max(1) as f32;
-        let weights: Vec<f32> = query
-            .terms
-            .iter()
-            .enumerate()
-            .map(|(term, (_, count))| {
-                let found: usize = parts.iter().map(|part| part.terms[term].len()).sum();
-                let (texts, found) = (texts as f32, found as f32);
-                *count as f32 * (1.0 + (texts - found + 0.5) / (found + 0.5)).ln()
-            })
-            .collect();
-        let mut best = TopK::new(limit);
-        for (part, matches) in parts.iter().enumerate() {
-            let scores = scores(matches, &weights, average);
-            let passes = self.text_filter(part, filter)?;
-            for (row, score) in (0..).zip(scores) {
-                // A row with a term has a score above zero: weights are.
-                if score > 0.0 && score >= best.threshold() && passes(row) {
-                    best.push(score, Address::new(part, row));
+        loop {
+            match TextSearch::new(self, query).and_then(|search| search.run(filter, limit)) {
+                Err(Error::Corrupt { path, offset, reason }) => {
+                    // An index that is damaged is made anew, twice at most.
+                    let discard =
+                        |live: &LiveSegment| live.segment.texts().discard(&live.segment, &path);
+                    if !self.segments.iter().any(discard) {
+                        return Err(Error::Corrupt { path, offset, reason });
+                    }
                 }
+                outcome => return outcome,
             }
+        }
+    }
+}
+
+/// A search by words, with the indexes that it needs.
+struct TextSearch<'a> {
+    snapshot: &'a Snapshot,
+    query: &'a TextQuery,
+    /// For each segment its index of each field.
+    segments: Vec<Vec<Arc<SegmentIndex>>>,
+    /// For each head what it has of the terms in each field.
+    heads: Vec<Vec<HeadMatches>>,
+    /// The runs of several terms that must be there, and those that must not: they are looked for
+    /// in the stored texts of what would be a hit.
+    required_runs: Vec<Vec<usize>>,
+    excluded_runs: Vec<Vec<usize>>,
+}
+
+/// The cursors of each field's terms, where the segment has them.
+type Cursors<'a> = Vec<Vec<Option<SegmentCursor<'a>>>>;
+
+impl<'a> TextSearch<'a> {
+    fn new(snapshot: &'a Snapshot, query: &'a TextQuery) -> Result<Self> {
+        let of_segment = |live: &LiveSegment| {
+            let keys = query.fields().iter();
+            keys.map(|(key, _)| live.segment.texts().index(&live.segment, key)).collect()
+        };
+        let of_head = |head: &HeadSnapshot| {
+            let keys = query.fields().iter();
+            keys.map(|(key, _)| head.texts().matches(head, key, &query.terms)).collect()
+        };
+        let runs = |runs: &[Vec<usize>]| -> Vec<Vec<usize>> {
+            runs.iter().filter(|run| run.len() > 1).cloned().collect()
+        };
+        Ok(Self {
+            snapshot,
+            query,
+            required_runs: runs(&query.required),
+            excluded_runs: runs(&query.excluded),
+            segments: snapshot.segments.iter().map(of_segment).collect::<Result<_>>()?,
+            heads: snapshot.heads.iter().map(of_head).collect::<Result<_>>()?,
+        })
+    }
+
+    fn run(&self, filter: Option<&Filter>, limit: usize) -> Result<Ranking> {
+        let mut cursors = Vec::with_capacity(self.segments.len());
+        for indexes in &self.segments {
+            let of_index = indexes.iter().map(|index| find_terms(index, &self.query.terms));
+            cursors.push(of_index.collect::<Result<Cursors<'_>>>()?);
+        }
+        let weights = self.weights(&cursors)?;
+        let mut best = TopK::new(limit);
+        for (part, cursors) in cursors.into_iter().enumerate() {
+            self.rank_segment(part, cursors, &weights, filter, &mut best)?;
+        }
+        for head in 0..self.heads.len() {
+            self.rank_head(head, &weights, filter, &mut best)?;
         }
         Ok(best.into_sorted())
     }
 
-    /// Whether a row of a part passes.
-    fn text_filter<'a>(
-        &'a self,
-        part: usize,
-        filter: Option<&'a Filter>,
-    ) -> Result<Box<dyn Fn(u32) -> bool + 'a>> {
-        let Some(filter) = filter else { return Ok(Box::new(|_| true)) };
-        if let Some(live) = self.segments.get(part) {
-            let rows = live.segment.matching(filter, None)?;
-            return Ok(Box::new(move |row| rows.contains(row)));
+    /// What each field's terms count, by the statistics of all live records.
+    fn weights(&self, cursors: &[Cursors<'_>]) -> Result<Vec<Vec<TermWeight>>> {
+        let mut weights = Vec::new();
+        for (field, (_, field_weight)) in self.query.fields().iter().enumerate() {
+            let mut statistics = FieldStatistics::default();
+            for (live, indexes) in self.snapshot.segments.iter().zip(&self.segments) {
+                let index = &indexes[field];
+                statistics.texts += index.texts();
+                statistics.words += index.words();
+                for row in live.dead.iter() {
+                    if let Some(length) = index.length(row)? {
+                        statistics.texts = statistics.texts.saturating_sub(1);
+                        statistics.words = statistics.words.saturating_sub(u64::from(length));
+                    }
+                }
+            }
+            for matches in &self.heads {
+                statistics.texts += matches[field].texts;
+                statistics.words += matches[field].words;
+            }
+            let mut of_field = Vec::new();
+            for (term, (_, count)) in self.query.terms.iter().enumerate() {
+                let in_heads = self.heads.iter().map(|matches| matches[field].terms[term].len());
+                let mut found = in_heads.sum::<usize>() as u64;
+                for (live, cursors) in self.snapshot.segments.iter().zip(cursors) {
+                    if let Some(cursor) = &cursors[field][term] {
+                        let dead = cursor.count_of(&live.dead)?;
+                        found += u64::from(cursor.postings()).saturating_sub(dead);
+                    }
+                }
+                of_field.push(TermWeight::new(statistics, found, *count, *field_weight));
+            }
+            weights.push(of_field);
         }
-        let head = &self.heads[part - self.segments.len()];
-        Ok(Box::new(move |slot| head.matches(slot, filter)))
+        Ok(weights)
     }
 
-    fn text_matches(&self, query: &TextQuery) -> Result<Vec<PartMatches>> {
-        let mut parts = Vec::with_capacity(self.segments.len() + self.heads.len());
-        for live in self.segments.iter() {
-            let index = live.segment.texts().index(&live.segment, query.language)?;
-            let of_term = |(term, _): &(String, u32)| {
-                let rows = index.postings(term).filter(|(row, _)| live.is_live(*row));
-                rows.map(|posting| (posting, index.length(posting.0).unwrap_or_default())).collect()
+    fn rank_segment(
+        &self,
+        part: usize,
+        cursors: Cursors<'_>,
+        weights: &[Vec<TermWeight>],
+        filter: Option<&Filter>,
+        best: &mut TopK<Address>,
+    ) -> Result<()> {
+        let live = &self.snapshot.segments[part];
+        let indexes = &self.segments[part];
+        let mut among = filter.map(|filter| live.segment.matching(filter, None)).transpose()?;
+        if self.query.has_conditions() {
+            let rows_of = |term: usize| {
+                let mut rows = RoaringBitmap::new();
+                for cursor in cursors.iter().filter_map(|terms| terms[term].as_ref()) {
+                    rows |= cursor.rows()?;
+                }
+                Ok(rows)
             };
-            let dead = live.dead.iter().filter_map(|row| index.length(row)).map(u64::from);
-            let (dead_texts, dead_words) =
-                dead.fold((0, 0), |(texts, words), length| (texts + 1, words + length));
-            parts.push(PartMatches {
-                terms: query.terms.iter().map(of_term).collect(),
-                texts: index.texts - dead_texts,
-                words: index.words - dead_words,
-            });
+            let all = || {
+                let mut all = RoaringBitmap::new();
+                all.insert_range(0..live.segment.rows());
+                all
+            };
+            among = Some(self.candidates(among.unwrap_or_else(all), &rows_of)?);
         }
-        for head in &self.heads {
-            let found = head.texts().matches(head, query.language, &query.terms)?;
-            let super::caches::HeadMatches { terms, texts, words } = found;
-            parts.push(PartMatches { terms, texts, words });
+        if let Some(among) = &mut among {
+            *among -= &*live.dead;
         }
-        Ok(parts)
+        let mut terms = Vec::new();
+        for ((cursors, weights), index) in cursors.into_iter().zip(weights).zip(indexes) {
+            for ((cursor, weight), (_, count)) in
+                cursors.into_iter().zip(weights).zip(&self.query.terms)
+            {
+                if let Some(cursor) = cursor.filter(|_| *count > 0) {
+                    terms.push(Term { index, cursor, weight: *weight });
+                }
+            }
+        }
+        let rows = Rows { count: live.segment.rows(), among: among.as_ref(), dead: &live.dead };
+        let mut accepts = |row| {
+            self.has_runs(&mut |field| text_of(&live.segment, row, &self.query.fields()[field].0))
+        };
+        collect_best(part, &mut terms, &rows, &mut accepts, best)
+    }
+
+    fn rank_head(
+        &self,
+        number: usize,
+        weights: &[Vec<TermWeight>],
+        filter: Option<&Filter>,
+        best: &mut TopK<Address>,
+    ) -> Result<()> {
+        let (head, matches) = (&self.snapshot.heads[number], &self.heads[number]);
+        let part = self.segments.len() + number;
+        let postings = || matches.iter().zip(weights).flat_map(|(m, w)| m.terms.iter().zip(w));
+        let last = postings().flat_map(|(rows, _)| rows).map(|((slot, _), _)| *slot).max();
+        let Some(last) = last else { return Ok(()) };
+        let mut scores = vec![0.0; last as usize + 1];
+        for (rows, weight) in postings() {
+            for ((slot, count), length) in rows {
+                scores[*slot as usize] += weight.score(*count, *length);
+            }
+        }
+        let among = match self.query.has_conditions() {
+            false => None,
+            true => {
+                let rows_of = |term: usize| {
+                    let rows = matches.iter().flat_map(|field| &field.terms[term]);
+                    Ok(rows.map(|((slot, _), _)| *slot).collect())
+                };
+                let all = (0..=last).collect();
+                Some(self.candidates(all, &rows_of)?)
+            }
+        };
+        for (slot, score) in (0..).zip(scores) {
+            let score = score as f32;
+            // A row with a term that counts has a score above zero: weights are.
+            if score > 0.0
+                && score >= best.threshold()
+                && among.as_ref().is_none_or(|among| among.contains(slot))
+                && filter.is_none_or(|filter| head.matches(slot, filter))
+                && self.has_runs(&mut |field| {
+                    let record = head.records.get(slot);
+                    let key = &self.query.fields()[field].0;
+                    record.map_or(Ok(None), |record| head_text(head, record, key))
+                })?
+            {
+                best.push(score, Address::new(part, slot));
+            }
+        }
+        Ok(())
+    }
+
+    /// Those of some rows that have all terms of what must be there, and none of what must not,
+    /// where that is a single term.
+    fn candidates(
+        &self,
+        mut rows: RoaringBitmap,
+        rows_of: &dyn Fn(usize) -> Result<RoaringBitmap>,
+    ) -> Result<RoaringBitmap> {
+        for term in self.query.required.iter().flatten() {
+            rows &= rows_of(*term)?;
+        }
+        for run in &self.query.excluded {
+            if let [term] = run[..] {
+                rows -= rows_of(term)?;
+            }
+        }
+        Ok(rows)
+    }
+
+    /// Whether the fields of a record, whose texts `text` gives, have the runs of several terms that
+    /// must be there, each in one field, and none of those that must not.
+    fn has_runs(&self, text: &mut dyn FnMut(usize) -> Result<Option<String>>) -> Result<bool> {
+        let (required, excluded) = (&self.required_runs, &self.excluded_runs);
+        if required.is_empty() && excluded.is_empty() {
+            return Ok(true);
+        }
+        let mut found = vec![false; required.len()];
+        for field in 0..self.query.fields().len() {
+            let Some(text) = text(field)? else { continue };
+            if self.query.runs_in(&text, excluded).contains(&true) {
+                return Ok(false);
+            }
+            let here = self.query.runs_in(&text, required);
+            found.iter_mut().zip(here).for_each(|(found, here)| *found |= here);
+        }
+        Ok(!found.contains(&false))
     }
 }
 
-/// The score of each row of a part, up to the last that has one.
-fn scores(matches: &PartMatches, weights: &[f32], average: f32) -> Vec<f32> {
-    let last = matches.terms.iter().flatten().map(|((row, _), _)| *row).max();
-    let mut scores = vec![0.0; last.map_or(0, |row| row as usize + 1)];
-    for (postings, weight) in matches.terms.iter().zip(weights) {
-        for &((row, count), length) in postings {
-            let count = count as f32;
-            let damping = K1 * (1.0 - B + B * length as f32 / average);
-            scores[row as usize] += weight * count * (K1 + 1.0) / (count + damping);
-        }
-    }
-    scores
+/// The postings of each term that an index has.
+fn find_terms<'a>(
+    index: &'a SegmentIndex,
+    terms: &[(String, u32)],
+) -> Result<Vec<Option<SegmentCursor<'a>>>> {
+    terms.iter().map(|(term, _)| index.find(term)).collect()
 }

@@ -7,7 +7,7 @@ use std::time::Duration;
 use database::disk::Disk;
 use database::{
     Batch, Collection, Database, Document, Durability, ElementType, Error, Filter, Id,
-    IndexOptions, Metric, Options, Record, Schema, SearchOptions, Transaction,
+    IndexOptions, Language, Metric, Options, Record, Schema, SearchOptions, TextQuery, Transaction,
 };
 use serde_json::json;
 
@@ -88,7 +88,7 @@ impl Setting {
             let least = if self.schema.metric == Metric::Hamming { 0.0 } else { -127.0 };
             vectors.extend([127.0, least + random.below(255) as f32, random.below(9) as f32]);
             let length = if random.one_in(8) { 3000 } else { random.below(20) };
-            let text = format!("{:<length$}", random.below(1000));
+            let text = format!("word {:<length$}", random.below(1000));
             texts.push((!random.one_in(3)).then_some(text));
             metadata.push((!random.one_in(3)).then(|| json!({"weight": random.below(10)})));
         }
@@ -169,6 +169,12 @@ pub(crate) fn read_collection(collection: &Collection) -> Result<Content, Error>
     assert_eq!(collection.count(&weights_below(5))?, light.count(), "found by its metadata");
     let hits = collection.search(&[1.0, 5.0, 0.0], &SearchOptions::new(100))?;
     assert_eq!(hits.len(), count.min(100), "found by its vector");
+    // Indexes of words are written here, and from here on by flushes and merges.
+    let words = TextQuery::new("word", Language::parse("none")?);
+    let hits = collection.search_text(&words, None, 0, usize::MAX)?;
+    let with_text = records.values().filter(|record| record.text.is_some());
+    assert_eq!(hits.len(), with_text.count(), "found by its words");
+    assert!(hits.iter().all(|hit| hit.text == records[&hit.id].text), "with its text");
     Ok(Content { records, documents: collection.documents()?.into_iter().collect() })
 }
 

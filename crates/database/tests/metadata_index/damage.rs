@@ -1,6 +1,6 @@
 //! Bytes that are not what was written.
 
-use database::format::{METADATA_INDEX_HEADER_BYTES, METADATA_INDEX_PAGE_BYTES};
+use database::format::{CHECKED_PAGE_BYTES, METADATA_INDEX_HEADER_BYTES};
 use database::{Error, Result};
 use proptest::prelude::*;
 use serde_json::{Value, json};
@@ -84,7 +84,7 @@ fn every_other_length_is_found() {
 fn damage_in_one_page_leaves_questions_about_others() {
     let rows = sample();
     let mut bytes = rows.index_bytes();
-    let pages = bytes.len() / METADATA_INDEX_PAGE_BYTES;
+    let pages = bytes.len() / CHECKED_PAGE_BYTES;
     assert!(pages > 2, "{pages}");
     let middle = bytes.len() / 2;
     bytes[middle] ^= 1;
@@ -101,12 +101,12 @@ fn forge(bytes: &mut [u8]) {
     let body_bytes = u64::from_le_bytes(bytes[16..24].try_into().unwrap());
     let Some(body_start) = bytes.len().checked_sub(body_bytes as usize) else { return };
     let Some(table) = body_start.checked_sub(METADATA_INDEX_HEADER_BYTES) else { return };
-    let pages = (body_bytes as usize).div_ceil(METADATA_INDEX_PAGE_BYTES);
+    let pages = (body_bytes as usize).div_ceil(CHECKED_PAGE_BYTES);
     if table != pages * 4 {
         return;
     }
     let checksums: Vec<u8> = bytes[body_start..]
-        .chunks(METADATA_INDEX_PAGE_BYTES)
+        .chunks(CHECKED_PAGE_BYTES)
         .flat_map(|page| crc32fast::hash(page).to_le_bytes())
         .collect();
     bytes[METADATA_INDEX_HEADER_BYTES..body_start].copy_from_slice(&checksums);
