@@ -40,12 +40,38 @@ struct Layer {
     output_norm: Norm,
 }
 
+/// The vectors of words: half of a small model's weights, of which a text reads few. So the narrow
+/// precisions keep them in bf16, to save memory.
+enum WordRows {
+    Single(Vec<f32>),
+    Narrow(Vec<Bf16>),
+}
+
+impl WordRows {
+    /// `row = the word's vector + position`
+    fn embed(&self, id: u32, position: &[f32], row: &mut [f32]) {
+        let start = id as usize * row.len();
+        match self {
+            WordRows::Single(words) => {
+                for ((sum, word), position) in row.iter_mut().zip(&words[start..]).zip(position) {
+                    *sum = word + position;
+                }
+            }
+            WordRows::Narrow(words) => {
+                for ((sum, word), position) in row.iter_mut().zip(&words[start..]).zip(position) {
+                    *sum = word.to_f32() + position;
+                }
+            }
+        }
+    }
+}
+
 /// The weights of a BERT-class encoder.
 pub(crate) struct Transformer {
     config: Config,
     precision: Precision,
     /// `vocabulary x hidden`
-    words: Vec<f32>,
+    words: WordRows,
     /// `positions x hidden`, with the vector of token type 0 added.
     positions: Vec<f32>,
     /// What a token of type 1 has more than one of type 0, where the model has types.
@@ -178,7 +204,11 @@ impl Transformer {
             })
         };
 
-        let words = weights.tensor(Self::WORDS, &[config.vocabulary, hidden])?;
+        let shape = [config.vocabulary, hidden];
+        let words = match precision {
+            Precision::F32 => WordRows::Single(weights.tensor(Self::WORDS, &shape)?),
+            _ => WordRows::Narrow(weights.narrow_tensor(Self::WORDS, &shape)?),
+        };
         let mut positions =
             weights.tensor("embeddings.position_embeddings.weight", &[config.positions, hidden])?;
         const TYPES: &str = "embeddings.token_type_embeddings.weight";
@@ -273,12 +303,9 @@ impl Transformer {
         let mut rows = states.chunks_exact_mut(hidden);
         for text in texts {
             for ((at, &id), row) in text.ids().iter().enumerate().zip(&mut rows) {
-                let word = &self.words[id as usize * hidden..][..hidden];
                 let place = (at + self.config.first_position) * hidden;
                 let position = &self.positions[place..][..hidden];
-                for ((sum, word), position) in row.iter_mut().zip(word).zip(position) {
-                    *sum = word + position;
-                }
+                self.words.embed(id, position, row);
                 if let Some(second_type) = self.second_type.as_ref().filter(|_| at >= text.second())
                 {
                     Backend::active().add_assign(row, second_type);

@@ -4,6 +4,7 @@ use std::fs::File;
 use std::io::{Read, Seek, SeekFrom};
 use std::path::{Path, PathBuf};
 
+use kernels::Bf16;
 use safetensors::Dtype;
 use safetensors::tensor::Metadata;
 
@@ -61,8 +62,22 @@ impl Weights {
         self.tensor_outside(&format!("{}{name}", self.prefix), shape)
     }
 
+    /// A tensor rounded to bf16. It is in memory in that type alone.
+    pub(crate) fn narrow_tensor(&self, name: &str, shape: &[usize]) -> Result<Vec<Bf16>> {
+        self.converted(&format!("{}{name}", self.prefix), shape, Bf16::from_f32)
+    }
+
     /// A tensor whose name has no prefix, such as a head's.
     pub(crate) fn tensor_outside(&self, name: &str, shape: &[usize]) -> Result<Vec<f32>> {
+        self.converted(name, shape, |number| number)
+    }
+
+    fn converted<T>(
+        &self,
+        name: &str,
+        shape: &[usize],
+        number: impl Fn(f32) -> T,
+    ) -> Result<Vec<T>> {
         let malformed = |reason: String| Error::Malformed { path: self.path.clone(), reason };
         let info =
             self.tensors.info(name).ok_or_else(|| malformed(format!("it has no tensor {name}")))?;
@@ -73,21 +88,23 @@ impl Weights {
             )));
         }
         match info.dtype {
-            Dtype::F32 => self.read(info.data_offsets, f32::from_le_bytes),
-            Dtype::F16 => self.read(info.data_offsets, |b| f16_to_f32(u16::from_le_bytes(b))),
+            Dtype::F32 => self.read(info.data_offsets, |b| number(f32::from_le_bytes(b))),
+            Dtype::F16 => {
+                self.read(info.data_offsets, |b| number(f16_to_f32(u16::from_le_bytes(b))))
+            }
             Dtype::BF16 => self.read(info.data_offsets, |b| {
-                f32::from_bits(u32::from(u16::from_le_bytes(b)) << 16)
+                number(f32::from_bits(u32::from(u16::from_le_bytes(b)) << 16))
             }),
             other => Err(malformed(format!("tensor {name} is of type {other:?}"))),
         }
     }
 
     /// Reads and converts some of the file, block by block: the bytes are never all in memory.
-    fn read<const N: usize>(
+    fn read<T, const N: usize>(
         &self,
         (from, to): (usize, usize),
-        convert: impl Fn([u8; N]) -> f32,
-    ) -> Result<Vec<f32>> {
+        convert: impl Fn([u8; N]) -> T,
+    ) -> Result<Vec<T>> {
         let failed = |source| Error::Read { path: self.path.clone(), source };
         let mut file = &self.file;
         file.seek(SeekFrom::Start(self.start + from as u64)).map_err(failed)?;

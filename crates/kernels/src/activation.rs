@@ -2,7 +2,7 @@
 
 use crate::backend::Backend;
 use crate::dispatch::Kernel;
-use crate::elementary::{erf, tanh};
+use crate::elementary::{coarse_normal_distribution, erf, tanh};
 use crate::simd::Simd;
 
 /// The function applied to each output of a linear layer.
@@ -40,6 +40,15 @@ impl Activation {
             }
             Activation::Relu => simd.f32_max(x, simd.f32_splat(0.0)),
             Activation::Tanh => tanh(simd, x),
+        }
+    }
+
+    /// As `apply`, for a result that is rounded to bf16: the error is a small part of that rounding's.
+    #[inline(always)]
+    pub(crate) fn apply_coarsely<S: Simd>(self, simd: S, x: S::F32) -> S::F32 {
+        match self {
+            Activation::Gelu => simd.f32_mul(x, coarse_normal_distribution(simd, x)),
+            other => other.apply(simd, x),
         }
     }
 }

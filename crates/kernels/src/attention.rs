@@ -226,6 +226,7 @@ impl<'a, T: Copy> Head<'a, T> {
                         stride,
                         packed.as_ptr(),
                         words,
+                        None,
                         &mut sums,
                     );
                 }
@@ -264,7 +265,17 @@ impl<'a, T: Copy> Head<'a, T> {
                 // panel has value_words lines.
                 unsafe {
                     let packed = packed.as_ptr();
-                    multiply_tile(simd, format, rows, from, stride, packed, value_words, &mut sums);
+                    multiply_tile(
+                        simd,
+                        format,
+                        rows,
+                        from,
+                        stride,
+                        packed,
+                        value_words,
+                        None,
+                        &mut sums,
+                    );
                 }
                 for (row, sums) in sums.0.chunks_exact(width).take(rows).enumerate() {
                     let factor = simd.f32_splat(factors[row]);

@@ -54,3 +54,34 @@ pub(crate) fn tanh<S: Simd>(simd: S, x: S::F32) -> S::F32 {
     let doubled = exp(simd, simd.f32_add(x, x));
     simd.f32_sub(one, simd.f32_div(simd.f32_splat(2.0), simd.f32_add(doubled, one)))
 }
+
+/// The part of a normal distribution below x, absolute error below 2.2e-4, and exactly 0 and 1 beyond
+/// 4 in magnitude: for results that are rounded to bf16.
+///
+/// `1/2 + x * p(x^2)`, p fitted by linear programming for the least greatest error of `x` times it.
+#[inline(always)]
+pub(crate) fn coarse_normal_distribution<S: Simd>(simd: S, x: S::F32) -> S::F32 {
+    const LIMIT: f32 = 4.0;
+    const P: [f32; 8] = [
+        -4.557_264_5e-10,
+        5.176_222e-8,
+        -2.345_232_4e-6,
+        5.792_795_5e-5,
+        -8.872_615e-4,
+        9.060_482e-3,
+        -6.511_207e-2,
+        3.982_277e-1,
+    ];
+
+    let (zero, one) = (simd.f32_splat(0.0), simd.f32_splat(1.0));
+    let x = simd.f32_min(simd.f32_max(x, simd.f32_splat(-LIMIT)), simd.f32_splat(LIMIT));
+    let square = simd.f32_mul(x, x);
+    let mut series = simd.f32_splat(P[0]);
+    let mut term = 1;
+    while term < P.len() {
+        series = simd.f32_mul_add(series, square, simd.f32_splat(P[term]));
+        term += 1;
+    }
+    let part = simd.f32_mul_add(series, x, simd.f32_splat(0.5));
+    simd.f32_min(simd.f32_max(part, zero), one)
+}

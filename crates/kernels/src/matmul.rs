@@ -25,6 +25,7 @@ pub use rows::{Rows, RowsMut};
 pub(crate) use dispatch::WordKernel;
 pub(crate) use finish::{store_bf16, store_f32};
 pub(crate) use format::Format;
+use tile::Ahead;
 pub(crate) use tile::{MOST_ROWS, Sums, multiply_tile, tile_rows};
 
 use crate::activation::Activation;
@@ -128,6 +129,10 @@ impl WordKernel for Matmul<'_> {
             for panel in 0..panels {
                 let words = w.panel(first_panel + panel);
                 let columns = w.columns_of(first_panel + panel);
+                // The tiles of a panel share out what they fetch of the next.
+                let tiles = (block_end - block_start).div_ceil(S::TILE_ROWS);
+                let step = w.width * 4 / tiles;
+                let mut ahead = words.as_ptr_range().end.cast::<u8>();
                 let mut row = block_start;
                 while row < block_end {
                     let rows = tile_rows::<S>(block_end - row);
@@ -136,10 +141,12 @@ impl WordKernel for Matmul<'_> {
                     unsafe {
                         let from = x.start.add(row * x.stride);
                         let panel = words.as_ptr();
+                        let ahead = Some(Ahead { from: ahead, step });
                         multiply_tile(
-                            simd, format, rows, from, x.stride, panel, w.words, &mut sums,
+                            simd, format, rows, from, x.stride, panel, w.words, ahead, &mut sums,
                         );
                     }
+                    ahead = ahead.wrapping_add(step * w.words);
                     let scales = if F::INTEGER {
                         RowScales {
                             scales: &x.scales.scales[row..][..rows],

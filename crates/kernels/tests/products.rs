@@ -287,3 +287,22 @@ fn a_nan_comes_out_of_a_product_in_its_own_row_alone() {
         }
     }
 }
+
+#[test]
+fn a_gelu_that_is_rounded_is_off_by_less_than_the_rounding() {
+    let x: Vec<f32> = (-4000..=4000).map(|i| i as f32 * 0.0025).collect();
+    for backend in backends() {
+        let one = Rows::new(&[1.0], 1, 1, 1);
+        let packed = PackedMatrix::new(backend, Precision::F32, one, None);
+        let mut rounded = vec![Bf16::default(); x.len()];
+        let out = Output::Bf16(RowsMut::new(&mut rounded, x.len(), 1, 1));
+        matmul(Input::F32(Rows::new(&x, x.len(), 1, 1)), &packed, 0, Activation::Gelu, out);
+        let mut exact = x.clone();
+        backend.activate(Activation::Gelu, &mut exact);
+        for ((x, exact), rounded) in x.iter().zip(&exact).zip(&rounded) {
+            let error = (rounded.to_f32() - exact).abs();
+            let bound = 2.2e-4 * x.abs() + exact.abs() / 256.0;
+            assert!(error <= bound, "{backend:?} {x}: {rounded:?} for {exact}");
+        }
+    }
+}

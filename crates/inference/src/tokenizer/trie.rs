@@ -23,13 +23,17 @@ impl Trie {
     /// A trie of distinct entries, none empty.
     pub(super) fn build(mut entries: Vec<(&[u8], u32)>) -> Trie {
         entries.sort_unstable();
-        let mut builder = Builder { cells: vec![FREE; 512], first_free: 1 };
+        let mut builder = Builder { cells: vec![FREE; 512], first_free: 256 };
         builder.cells[0].parent = 0;
         let mut open = vec![Pending { node: 0, entries: 0..entries.len(), depth: 0 }];
         while let Some(pending) = open.pop() {
             builder.grow(&entries, pending, &mut open);
         }
-        Trie { cells: builder.cells }
+        let mut cells = builder.cells;
+        let used = cells.iter().rposition(|cell| cell.parent != NONE).map_or(0, |last| last + 1);
+        cells.truncate(used);
+        cells.shrink_to_fit();
+        Trie { cells }
     }
 
     /// Length and token of the longest entry that `bytes` begins with.
@@ -63,7 +67,8 @@ struct Pending {
 
 struct Builder {
     cells: Vec<Cell>,
-    /// No cell below is free.
+    /// No cell from 256 on and below this is free. Those before can be children of few bytes only, so
+    /// that some of them would be free for good.
     first_free: usize,
 }
 
@@ -99,7 +104,7 @@ impl Builder {
             self.first_free += 1;
             self.reserve(self.first_free);
         }
-        let mut base = self.first_free.saturating_sub(usize::from(first));
+        let mut base = self.first_free - usize::from(first);
         loop {
             self.reserve(base);
             let is_free = |(byte, _): &(u8, _)| {

@@ -6,11 +6,11 @@ use crate::backend::{Backend, Kind};
 use crate::simd::avx2::Avx2;
 #[cfg(target_arch = "x86_64")]
 use crate::simd::avx512::Avx512;
-#[cfg(target_arch = "aarch64")]
-use crate::simd::neon::Neon;
 use crate::simd::words::Words;
 #[cfg(target_arch = "x86_64")]
-use crate::simd::{avx512_bf16::Avx512Bf16, avx512_vnni::Avx512Vnni};
+use crate::simd::{avx512_bf16::Avx512Bf16, avx512_vnni::Avx512Quads};
+#[cfg(target_arch = "aarch64")]
+use crate::simd::{neon::Neon, neon_dotprod::NeonDotprod};
 
 /// A computation written over words and how they are multiplied. `run` must be `#[inline(always)]`.
 pub(crate) trait WordKernel {
@@ -36,13 +36,14 @@ run_words! {
     pairs_avx512: Avx512, Pairs, "avx512f,avx512bw,avx2,fma", "x86_64";
     quads_avx512: Avx512, Quads, "avx512f,avx512bw,avx2,fma", "x86_64";
     native_pairs_avx512: Avx512, Avx512Bf16, "avx512f,avx512bw,avx512vl,avx512bf16,avx2,fma", "x86_64";
-    native_quads_avx512: Avx512, Avx512Vnni, "avx512f,avx512bw,avx512vnni,avx2,fma", "x86_64";
+    native_quads_avx512: Avx512, Avx512Quads, "avx512f,avx512bw,avx512vnni,avx2,fma", "x86_64";
     singles_avx2: Avx2, Singles, "avx2,fma", "x86_64";
     pairs_avx2: Avx2, Pairs, "avx2,fma", "x86_64";
     quads_avx2: Avx2, Quads, "avx2,fma", "x86_64";
     singles_neon: Neon, Singles, "neon", "aarch64";
     pairs_neon: Neon, Pairs, "neon", "aarch64";
     quads_neon: Neon, Quads, "neon", "aarch64";
+    native_quads_neon: Neon, NeonDotprod, "neon", "aarch64";
 }
 
 impl Backend {
@@ -54,6 +55,12 @@ impl Backend {
             Kind::Avx512 { pairs, products, .. } => match precision {
                 Precision::F32 => true,
                 Precision::Bf16 => pairs.is_some(),
+                Precision::Int8 => products.is_some(),
+            },
+            #[cfg(target_arch = "aarch64")]
+            Kind::Neon { products, .. } => match precision {
+                Precision::F32 => true,
+                Precision::Bf16 => false,
                 Precision::Int8 => products.is_some(),
             },
             _ => precision == Precision::F32,
@@ -85,8 +92,8 @@ impl Backend {
                 None => run!(pairs_avx512, base, Pairs),
             },
             #[cfg(target_arch = "x86_64")]
-            (Kind::Avx512 { base, products, .. }, Int8) => match products {
-                Some(native) => run!(native_quads_avx512, base, native),
+            (Kind::Avx512 { base, products, pairs, .. }, Int8) => match products {
+                Some(products) => run!(native_quads_avx512, base, Avx512Quads { products, pairs }),
                 None => run!(quads_avx512, base, Quads),
             },
             #[cfg(target_arch = "x86_64")]
@@ -100,7 +107,10 @@ impl Backend {
             #[cfg(target_arch = "aarch64")]
             (Kind::Neon { base, .. }, Bf16) => run!(pairs_neon, base, Pairs),
             #[cfg(target_arch = "aarch64")]
-            (Kind::Neon { base, .. }, Int8) => run!(quads_neon, base, Quads),
+            (Kind::Neon { base, products }, Int8) => match products {
+                Some(native) => run!(native_quads_neon, base, native),
+                None => run!(quads_neon, base, Quads),
+            },
             (Kind::Scalar(simd), F32) => kernel.run(simd, Singles),
             (Kind::Scalar(simd), Bf16) => kernel.run(simd, Pairs),
             (Kind::Scalar(simd), Int8) => kernel.run(simd, Quads),

@@ -1,5 +1,7 @@
 //! From a tile's sums to results: scales, bias, activation, and how they are stored.
 
+use std::marker::PhantomData;
+
 use super::format::Format;
 use super::packed::PanelColumns;
 use super::rows::RowsMut;
@@ -73,51 +75,83 @@ pub(crate) fn finish_tile<S: Words, F: Format<S>>(
 ) {
     let lanes = S::F32_LANES;
     let last_column = out.shape().1;
-    for row in 0..rows {
-        for half in 0..2 {
-            let from = half * lanes;
-            let column = first_column + from;
-            if column >= last_column {
-                break;
-            }
-            let sums = &sums.0[row * 2 * lanes + from..][..lanes];
-            // SAFETY: the slice has a vector's length, and so have the panel's columns from `from`
-            // on.
-            let (sum, bias) = unsafe {
-                (simd.load(sums.as_ptr()), simd.f32_load(columns.bias[from..][..lanes].as_ptr()))
-            };
-            let mut value = if F::INTEGER {
-                let code_sums = &columns.code_sums[from..][..lanes];
-                let scales = &columns.scales[from..][..lanes];
-                // SAFETY: as above.
-                let (code_sums, scales) =
-                    unsafe { (simd.load(code_sums.as_ptr()), simd.f32_load(scales.as_ptr())) };
-                let zero = simd.splat(row_scales.zeros[row]);
-                let exact = simd.to_f32(simd.sub(sum, simd.mul(zero, code_sums)));
-                // No multiply-add: the rounding is the same on every backend.
-                let scale = simd.f32_mul(scales, simd.f32_splat(row_scales.scales[row]));
-                simd.f32_add(simd.f32_mul(exact, scale), bias)
-            } else {
-                simd.f32_add(simd.as_f32(sum), bias)
-            };
-            let length = lanes.min(last_column - column);
-            match out {
-                Output::F32(out) => {
-                    value = activation.apply(simd, value);
+    for from in [0, lanes] {
+        let column = first_column + from;
+        if column >= last_column {
+            break;
+        }
+        let length = lanes.min(last_column - column);
+        let linear = LinearPart::load(simd, format, columns, from);
+        match out {
+            Output::F32(out) => {
+                for row in 0..rows {
+                    let value = activation.apply(simd, linear.value(simd, sums, row_scales, row));
                     store_f32(simd, out.part(first_row + row, column, length), value);
                 }
-                Output::AddTo(out) => {
-                    value = activation.apply(simd, value);
+            }
+            Output::AddTo(out) => {
+                for row in 0..rows {
+                    let value = activation.apply(simd, linear.value(simd, sums, row_scales, row));
                     let part = out.part(first_row + row, column, length);
                     let sum = simd.f32_add(load(simd, part), value);
                     store_f32(simd, part, sum);
                 }
-                Output::Bf16(out) => {
-                    value = activation.apply(simd, value);
-                    let part = out.part(first_row + row, column, length);
-                    store_bf16(simd, format, part, value);
+            }
+            Output::Bf16(out) => {
+                for row in 0..rows {
+                    let value =
+                        activation.apply_coarsely(simd, linear.value(simd, sums, row_scales, row));
+                    store_bf16(simd, format, out.part(first_row + row, column, length), value);
                 }
             }
+        }
+    }
+}
+
+/// What turns the sums of a vector of columns into numbers. No closures: they would not be inlined into
+/// a function with the instruction set's features.
+struct LinearPart<S: Words, F> {
+    /// The first of the columns in its panel.
+    from: usize,
+    bias: S::F32,
+    scales: S::F32,
+    code_sums: S::Words,
+    format: PhantomData<F>,
+}
+
+impl<S: Words, F: Format<S>> LinearPart<S, F> {
+    /// That of the vector of columns that begins with the panel's column `from`.
+    #[inline(always)]
+    fn load(simd: S, _format: F, columns: &PanelColumns<'_>, from: usize) -> Self {
+        let lanes = S::F32_LANES;
+        let (mut scales, mut code_sums) = (simd.f32_splat(1.0), simd.splat(0));
+        // SAFETY: the slices have a vector's length.
+        let bias = unsafe { simd.f32_load(columns.bias[from..][..lanes].as_ptr()) };
+        if F::INTEGER {
+            // SAFETY: as above.
+            unsafe {
+                scales = simd.f32_load(columns.scales[from..][..lanes].as_ptr());
+                code_sums = simd.load(columns.code_sums[from..][..lanes].as_ptr());
+            }
+        }
+        LinearPart { from, bias, scales, code_sums, format: PhantomData }
+    }
+
+    /// The products of a row that its sums stand for, and the bias.
+    #[inline(always)]
+    fn value(&self, simd: S, sums: &Sums, rows: RowScales<'_>, row: usize) -> S::F32 {
+        let lanes = S::F32_LANES;
+        let sums = &sums.0[row * 2 * lanes + self.from..][..lanes];
+        // SAFETY: the slice has a vector's length.
+        let sum = unsafe { simd.load(sums.as_ptr()) };
+        if F::INTEGER {
+            let zero = simd.splat(rows.zeros[row] - F::OFFSET);
+            let exact = simd.to_f32(simd.sub(sum, simd.mul(zero, self.code_sums)));
+            // No multiply-add: the rounding is the same on every backend.
+            let scale = simd.f32_mul(self.scales, simd.f32_splat(rows.scales[row]));
+            simd.f32_add(simd.f32_mul(exact, scale), self.bias)
+        } else {
+            simd.f32_add(simd.as_f32(sum), self.bias)
         }
     }
 }

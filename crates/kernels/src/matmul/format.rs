@@ -30,6 +30,16 @@ pub(crate) trait Format<S: Words>: Copy {
     /// Whether a sum's lanes are integers; otherwise they are `f32`.
     const INTEGER: bool;
 
+    /// What is taken off each byte of x before it is multiplied, where the instruction wants signed
+    /// ones. Whoever reads the sums makes up for it.
+    const OFFSET: i32 = 0;
+
+    /// A vector of the same word of x, as `add_products` takes it.
+    #[inline(always)]
+    fn broadcast(self, simd: S, x: i32) -> S::Words {
+        simd.splat(x)
+    }
+
     /// `sum` and the products of what is in the words, lane by lane; sums begin as zeros.
     fn add_products(self, simd: S, x: S::Words, w: S::Words, sum: S::Words) -> S::Words;
 

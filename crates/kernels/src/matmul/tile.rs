@@ -1,6 +1,7 @@
 //! The innermost loop: a few rows times one panel, with all sums in registers.
 
 use super::format::Format;
+use crate::simd::prefetch;
 use crate::simd::words::Words;
 
 /// Words of the widest panel of any backend.
@@ -25,6 +26,15 @@ pub(crate) fn tile_rows<S: Words>(left: usize) -> usize {
     left.div_ceil(left.div_ceil(S::TILE_ROWS))
 }
 
+/// What a tile brings into the first-level cache while it multiplies: a part of the next panel, which
+/// would otherwise be waited for. The addresses are only hints.
+#[derive(Clone, Copy)]
+pub(crate) struct Ahead {
+    pub(crate) from: *const u8,
+    /// Bytes a word of the depth.
+    pub(crate) step: usize,
+}
+
 /// Multiplies `rows` rows of x with a panel: `depth` lines of two vectors.
 ///
 /// # Safety
@@ -40,6 +50,7 @@ pub(crate) unsafe fn multiply_tile<S: Words, F: Format<S>>(
     stride: usize,
     panel: *const i32,
     depth: usize,
+    ahead: Option<Ahead>,
     sums: &mut Sums,
 ) {
     macro_rules! with_constant_rows {
@@ -47,7 +58,7 @@ pub(crate) unsafe fn multiply_tile<S: Words, F: Format<S>>(
             match rows {
                 $($count => if $count <= S::TILE_ROWS {
                     // SAFETY: as this function's.
-                    unsafe { multiply_rows::<S, F, $count>(simd, format, x, stride, panel, depth, sums) }
+                    unsafe { multiply_rows::<S, F, $count>(simd, format, x, stride, panel, depth, ahead, sums) }
                 },)*
                 _ => unreachable!("no backend has taller tiles"),
             }
@@ -58,6 +69,7 @@ pub(crate) unsafe fn multiply_tile<S: Words, F: Format<S>>(
 
 /// # Safety
 /// As [`multiply_tile`].
+#[expect(clippy::too_many_arguments, reason = "inlined into a loop; there is no struct of them")]
 #[inline(always)]
 unsafe fn multiply_rows<S: Words, F: Format<S>, const ROWS: usize>(
     simd: S,
@@ -66,6 +78,7 @@ unsafe fn multiply_rows<S: Words, F: Format<S>, const ROWS: usize>(
     stride: usize,
     panel: *const i32,
     depth: usize,
+    ahead: Option<Ahead>,
     sums: &mut Sums,
 ) {
     /// Repeats a statement with each number of a row as a constant, so that every sum is a variable of
@@ -88,15 +101,20 @@ unsafe fn multiply_rows<S: Words, F: Format<S>, const ROWS: usize>(
     let mut line = panel;
     // Three rows to a pointer: their distances are in the addresses, and registers suffice.
     let mut starts = [0, 3, 6, 9].map(|row| x.wrapping_add(row * stride));
+    let mut wanted = ahead.map(|ahead| ahead.from);
     let mut word = 0;
     while word < depth {
+        if let (Some(at), Some(ahead)) = (&mut wanted, ahead) {
+            prefetch(at.cast());
+            *at = at.wrapping_add(ahead.step);
+        }
         // SAFETY: word < depth, so this function's conditions cover the line and the rows' words.
         unsafe {
             let left = simd.load(line);
             let right = simd.load(line.add(lanes));
             for_each_row!(|ROW| {
                 let at = starts[ROW / 3].add(ROW % 3 * stride).cast::<i32>();
-                let factor = simd.splat(at.read_unaligned());
+                let factor = format.broadcast(simd, at.read_unaligned());
                 totals[ROW][0] = format.add_products(simd, factor, left, totals[ROW][0]);
                 totals[ROW][1] = format.add_products(simd, factor, right, totals[ROW][1]);
             });

@@ -1,5 +1,6 @@
 //! AVX-512 BF16: two products of bfloat16 numbers, added to an `f32`, in one instruction a lane.
 
+use core::arch::asm;
 use core::arch::x86_64::*;
 use core::mem::transmute;
 
@@ -15,6 +16,24 @@ impl Avx512Bf16 {
     /// The CPU must have AVX-512 F, BW, VL and BF16.
     pub(crate) unsafe fn assume() -> Self {
         Avx512Bf16(())
+    }
+
+    /// [`Format::bf16_store`], in a function that was not compiled for BF16: a call of the intrinsic
+    /// would not be inlined there.
+    ///
+    /// # Safety
+    /// 16 elements from `to` on are inside one live allocation.
+    #[inline]
+    #[target_feature(enable = "avx512f,avx2")]
+    pub(crate) unsafe fn store_rounded(self, to: *mut u16, x: __m512) {
+        // SAFETY: this value proves that the CPU has the instruction, which changes a register; the
+        // store is the caller's condition.
+        unsafe {
+            let halves: __m256i;
+            asm!("vcvtneps2bf16 {halves}, {x}", halves = lateout(ymm_reg) halves,
+                x = in(zmm_reg) x, options(pure, nomem, nostack, preserves_flags));
+            _mm256_storeu_si256(to.cast(), halves);
+        }
     }
 }
 

@@ -4,6 +4,8 @@ use core::arch::x86_64::*;
 
 use super::ByteProducts;
 use super::avx512::Avx512;
+use super::avx512_bf16::Avx512Bf16;
+use super::words::Words;
 use crate::matmul::Format;
 
 /// Proof that the CPU has AVX-512 F, BW and VNNI.
@@ -15,6 +17,13 @@ impl Avx512Vnni {
     /// The CPU must have AVX-512 F, BW and VNNI.
     pub(crate) unsafe fn assume() -> Self {
         Avx512Vnni(())
+    }
+
+    /// Adds to each lane of `sum` its four products of bytes, unsigned by signed.
+    #[inline(always)]
+    fn add(self, x: __m512i, w: __m512i, sum: __m512i) -> __m512i {
+        // SAFETY: this value proves that the CPU has VNNI.
+        unsafe { _mm512_dpbusd_epi32(sum, x, w) }
     }
 }
 
@@ -64,12 +73,29 @@ impl ByteProducts for Avx512Vnni {
     }
 }
 
-impl Format<Avx512> for Avx512Vnni {
+/// Products of bytes by VNNI, and whatever the CPU has to round to bf16 with.
+#[derive(Clone, Copy)]
+pub(crate) struct Avx512Quads {
+    pub(crate) products: Avx512Vnni,
+    pub(crate) pairs: Option<Avx512Bf16>,
+}
+
+impl Format<Avx512> for Avx512Quads {
     const INTEGER: bool = true;
 
-    intrinsics! {
-        add_products(_simd: Avx512, x: __m512i, w: __m512i, sum: __m512i) -> __m512i {
-            _mm512_dpbusd_epi32(sum, x, w)
+    #[inline(always)]
+    fn add_products(self, _simd: Avx512, x: __m512i, w: __m512i, sum: __m512i) -> __m512i {
+        self.products.add(x, w, sum)
+    }
+
+    #[inline(always)]
+    unsafe fn bf16_store(self, simd: Avx512, to: *mut u16, x: __m512) {
+        // SAFETY: the contract is the same.
+        unsafe {
+            match self.pairs {
+                Some(pairs) => pairs.store_rounded(to, x),
+                None => simd.bf16_store(to, x),
+            }
         }
     }
 }

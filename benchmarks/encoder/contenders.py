@@ -1,17 +1,28 @@
-"""Other ways to encode the same texts with the same weights."""
+"""The ways to encode the same texts with the same weights: ours and others."""
 
+import importlib.util
 import os
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, Protocol
 
 import numpy as np
 import numpy.typing as npt
 
+import rust_ai_core as rac
 from benchmarks.data import SHARED
 
 FloatArray = npt.NDArray[np.float32]
 
 ONNX_FOLDER = SHARED / "models" / "minilm"
+
+OURS = "rust_ai_core f32"
+OURS_BF16 = "rust_ai_core bf16"
+OURS_INT8 = "rust_ai_core int8"
+ORT = "onnxruntime f32"
+ORT_SORTED = "onnxruntime f32 sorted by length"
+ORT_INT8 = "onnxruntime int8 sorted by length"
+TORCH = "sentence-transformers"
 
 
 class Encodes(Protocol):
@@ -86,3 +97,39 @@ class TorchEncoder:
     def encode(self, texts: list[str]) -> FloatArray:
         vectors = self._model.encode(texts, batch_size=self._batch, show_progress_bar=False)
         return np.asarray(vectors, dtype=np.float32)
+
+
+def makers_of(
+    folder: Path, definition: Mapping[str, Any]
+) -> tuple[dict[str, Callable[[], Encodes]], list[str]]:
+    """How to load each contender of the definition, and which ones cannot run here."""
+    size = {"batch": definition["batch"], "max_tokens": definition["max_tokens"]}
+    makers: dict[str, Callable[[], Encodes]] = {
+        OURS: lambda: rac.Encoder(cache=False),
+        OURS_BF16: lambda: rac.Encoder(precision="bf16", cache=False),
+        OURS_INT8: lambda: rac.Encoder(precision="int8", cache=False),
+    }
+    notes = []
+
+    def onnx(file: str, by_length: bool) -> Callable[[], Encodes]:
+        model, tokenizer = ONNX_FOLDER / file, folder / "tokenizer.json"
+        return lambda: OnnxEncoder(model, tokenizer, by_length=by_length, **size)
+
+    if not ONNX_FOLDER.is_dir():
+        notes.append("ONNX Runtime was left out: its model is in ../shared, which is not here.")
+    elif _missing("onnxruntime", "tokenizers"):
+        notes.append("ONNX Runtime was left out: pip install onnxruntime tokenizers.")
+    else:
+        makers[ORT] = onnx("model.onnx", by_length=False)
+        makers[ORT_SORTED] = onnx("model.onnx", by_length=True)
+        makers[ORT_INT8] = onnx("model.int8.onnx", by_length=True)
+    if _missing("sentence_transformers"):
+        notes.append("sentence-transformers was left out: it is not installed.")
+    else:
+        makers[TORCH] = lambda: TorchEncoder(folder, **size)
+    chosen = {name: makers[name] for name in definition["contenders"] if name in makers}
+    return chosen, notes
+
+
+def _missing(*packages: str) -> bool:
+    return any(importlib.util.find_spec(package) is None for package in packages)

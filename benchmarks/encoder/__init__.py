@@ -1,0 +1,1 @@
+"""Embedding texts beside other encoders; definitions.toml names the subjects."""
