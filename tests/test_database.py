@@ -73,7 +73,7 @@ def test_stats_add_up(points: rac.Collection, database: rac.Database) -> None:
     [
         ({"dimension": 3}, SchemaError),
         ({"metric": "cosine"}, SchemaError),
-        ({"metric": "hamming"}, ArgumentError),
+        ({"metric": "manhattan"}, ArgumentError),
         ({"name": "new"}, NotFoundError),
         ({"name": "new", "dimension": 0}, ArgumentError),
         ({"name": "new", "dimension": -1}, ArgumentError),

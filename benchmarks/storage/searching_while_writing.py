@@ -13,8 +13,8 @@ import numpy as np
 from benchmarks.data import gaussian_vectors
 from benchmarks.measure import Ratio
 from benchmarks.results import Goal, Outcome, Table
-from benchmarks.storage.contenders.store import Store
-from benchmarks.storage.field import Contender, Data, contenders, created, data, in_turns, load
+from benchmarks.storage.contenders.store import FloatArray, Store
+from benchmarks.storage.field import Contender, contenders, created, data, in_turns, load
 
 
 @dataclass(frozen=True)
@@ -92,7 +92,7 @@ def measure(contender: Contender, definition: Mapping[str, Any]) -> Seen:
         load(store, made.rows, batch)
         # Background work that the load has started is to be over.
         time.sleep(min(2.0, definition["seconds"]))
-        idle = _search(store, made, limit, definition["seconds"] / 2)
+        idle = _search(store, made.queries, limit, definition["seconds"] / 2)
         stop = threading.Event()
         written: list[int] = []
 
@@ -108,26 +108,32 @@ def measure(contender: Contender, definition: Mapping[str, Any]) -> Seen:
         writer = threading.Thread(target=write)
         start = time.perf_counter()
         writer.start()
-        writing = _search(store, made, limit, definition["seconds"])
+        writing = _search(store, made.queries, limit, definition["seconds"])
         stop.set()
         writer.join()
         seconds = time.perf_counter() - start
-    return Seen(idle, writing, sum(written) / seconds)
+    # The recall takes long to compute, and both threads would wait for each other meanwhile.
+    phases = [Phase(spent, made.recall(found, limit)) for spent, found in (idle, writing)]
+    return Seen(*phases, sum(written) / seconds)
 
 
-def _search(store: Store, made: Data, limit: int, seconds: float) -> Phase:
-    """Every query once, and on until the time is over."""
-    for query in made.queries[:10]:
+def _search(
+    store: Store, queries: FloatArray, limit: int, seconds: float
+) -> tuple[list[float], list[list[int]]]:
+    """Every query once, and on until the time is over: seconds of each search, and what the first
+    round found.
+    """
+    for query in queries[:10]:
         store.search(query, limit)
     spent, found = [], []
     begun = time.perf_counter()
     for number in itertools.count():
-        if number >= len(made.queries) and time.perf_counter() - begun > seconds:
+        if number >= len(queries) and time.perf_counter() - begun > seconds:
             break
-        query = made.queries[number % len(made.queries)]
+        query = queries[number % len(queries)]
         start = time.perf_counter()
         ids = store.search(query, limit)
         spent.append(time.perf_counter() - start)
-        if number < len(made.queries):
+        if number < len(queries):
             found.append(list(ids))
-    return Phase(spent, made.recall(found, limit))
+    return spent, found

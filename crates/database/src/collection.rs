@@ -366,6 +366,10 @@ impl Collection {
 
     /// How to search a snapshot.
     pub(crate) fn plan(&self, snapshot: Snapshot, options: &SearchOptions<'_>) -> Result<Plan> {
+        self.view.note_search();
+        if let Role::Writer { store, .. } = &self.role {
+            store.code_for_searches(&snapshot);
+        }
         let scratches = self.view.scratches().clone();
         Plan::new(snapshot, scratches, options, &self.view.index(), self.schema())
     }

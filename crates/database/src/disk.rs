@@ -210,6 +210,12 @@ impl DiskFile {
         self.disk.change(&change, || write_all_at(&self.file, bytes, offset))
     }
 
+    /// Has the system begin to put these bytes onto the medium, so that a sync which follows has less
+    /// to wait for. Promises nothing, and so is no [`Change`]; what fails is the sync's to tell.
+    pub(crate) fn begin_sync(&self, offset: u64, bytes: usize) {
+        begin_writing_back(&self.file, offset, bytes);
+    }
+
     pub(crate) fn set_length(&self, length: u64) -> io::Result<()> {
         let change = Change::SetLength { file: self.number, length };
         self.disk.change(&change, || self.file.set_len(length))
@@ -225,6 +231,16 @@ impl DiskFile {
         self.disk.change(&Change::SyncFile { file: self.number }, || self.file.sync_data())
     }
 }
+
+/// Linux begins to write back what it is advised not to keep, and forgets only what is written.
+#[cfg(target_os = "linux")]
+fn begin_writing_back(file: &File, offset: u64, bytes: usize) {
+    let length = std::num::NonZeroU64::new(bytes as u64);
+    let _ = rustix::fs::fadvise(file, offset, length, rustix::fs::Advice::DontNeed);
+}
+
+#[cfg(not(target_os = "linux"))]
+fn begin_writing_back(_: &File, _: u64, _: usize) {}
 
 fn write_all_at(file: &File, mut bytes: &[u8], mut offset: u64) -> io::Result<()> {
     while !bytes.is_empty() {

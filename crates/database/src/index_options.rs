@@ -10,7 +10,8 @@ use crate::schema::{Metric, Schema};
 /// own choice.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct IndexOptions {
-    /// Segments of at least this many rows get a graph; smaller ones are searched exactly.
+    /// Segments of at least this many rows get a graph, and codes until they have one; smaller ones
+    /// are searched exactly.
     /// `u32::MAX` means never.
     pub minimum_rows: u32,
     /// Neighbours a node, a multiple of 32.

@@ -63,6 +63,7 @@ mod merge_policy;
 pub mod metadata_index;
 mod opening;
 mod order_by;
+mod pace;
 mod paged;
 mod prepared;
 mod process;

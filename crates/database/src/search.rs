@@ -41,11 +41,15 @@ const BLOCKS_A_THREAD: usize = 4;
 /// Rows of a segment that one thread scans at a time.
 const TASK_ROWS: u32 = 4096;
 
-/// Products of numbers below which other threads would cost more than they help: about 0.3 ms.
-const QUICK_PRODUCTS: u64 = 1 << 22;
+/// Products of numbers below which other threads would cost more than they help, and where they
+/// have other work much more: about 0.3 ms.
+const QUICK_PRODUCTS: u64 = 1 << 23;
 
 /// What a walk in a graph counts for, in scanned rows.
 const WALK_ROWS: u64 = 1000;
+
+/// Rows found by their codes for each scanned row that takes as long.
+const CODED_ROWS: u64 = 16;
 
 /// Where a filter lets so few rows through that comparing them takes fewer products than this, they
 /// are: that is exact, and no slower than a walk that meets few rows which count.
@@ -108,16 +112,18 @@ pub(crate) type Ranking = Vec<(f32, Address)>;
 pub(crate) struct Plan {
     snapshot: Snapshot,
     scratches: Arc<Scratches>,
+    /// Those in graphs first: from their results it is known what need not be looked at elsewhere.
     walks: Vec<Walk>,
     scans: Vec<Scan>,
-    scanned_rows: u64,
+    /// What walks and scans take, in scanned rows.
+    cost: u64,
     limit: usize,
     effort: usize,
     /// The worst score that counts; larger is better.
     floor: f32,
 }
 
-/// A segment that is walked in its graph.
+/// A segment whose rows are found through an index: its graph, or where it has none yet, its codes.
 struct Walk {
     segment: usize,
     selection: Selection,
@@ -148,7 +154,7 @@ impl Plan {
         schema: &Schema,
     ) -> Result<Self> {
         options.validate()?;
-        let (mut walks, mut scans, mut scanned_rows) = (Vec::new(), Vec::new(), 0);
+        let (mut walks, mut coded, mut scans, mut cost) = (Vec::new(), Vec::new(), Vec::new(), 0);
         for (part, live) in snapshot.segments.iter().enumerate() {
             let selection = live.select(options.filter)?;
             let selected = match &selection {
@@ -157,19 +163,28 @@ impl Plan {
             };
             let narrow = selected <= options.limit as u64
                 || selected.saturating_mul(schema.dimension as u64) <= NARROW_PRODUCTS;
-            if live.segment.is_indexed() && !options.exact && !narrow {
-                walks.push(Walk { segment: part, selection });
-                continue;
+            if !options.exact && !narrow {
+                if live.segment.is_indexed() {
+                    cost += WALK_ROWS;
+                    walks.push(Walk { segment: part, selection });
+                    continue;
+                }
+                if live.segment.codes().is_some() {
+                    cost += u64::from(live.segment.rows()) / CODED_ROWS;
+                    coded.push(Walk { segment: part, selection });
+                    continue;
+                }
             }
-            scanned_rows += selected;
+            cost += selected;
             scans.extend(scans_of(live, selection).map(|rows| Scan { part, rows }));
         }
         for (head, snapshot_of_head) in snapshot.heads.iter().enumerate() {
             let part = snapshot.segments.len() + head;
             let slabs = 0..snapshot_of_head.vectors.slab_count();
-            scanned_rows += snapshot_of_head.vectors.rows() as u64;
+            cost += snapshot_of_head.vectors.rows() as u64;
             scans.extend(slabs.map(|slab| Scan { part, rows: ScannedRows::Slab(slab) }));
         }
+        walks.append(&mut coded);
         let effort = options.effort.unwrap_or(match index.search_effort {
             0 => {
                 let coded = index.build_options(schema).code_bits.min(schema.dimension);
@@ -179,7 +194,7 @@ impl Plan {
         });
         let floor = options.within.map_or(f32::NEG_INFINITY, |within| inner(within, schema.metric));
         let limit = options.limit;
-        Ok(Self { snapshot, scratches, walks, scans, scanned_rows, limit, effort, floor })
+        Ok(Self { snapshot, scratches, walks, scans, cost, limit, effort, floor })
     }
 
     pub(crate) fn snapshot(&self) -> &Snapshot {
@@ -188,8 +203,7 @@ impl Plan {
 
     /// Whether so many queries are answered sooner by one thread than by several.
     pub(crate) fn is_quick(&self, queries: usize, dimension: usize) -> bool {
-        let rows = self.scanned_rows + self.walks.len() as u64 * WALK_ROWS;
-        rows.saturating_mul((queries * dimension) as u64) <= QUICK_PRODUCTS
+        self.cost.saturating_mul((queries * dimension) as u64) <= QUICK_PRODUCTS
     }
 
     /// The best records for each query, on the ambient thread pool unless the work
@@ -204,32 +218,40 @@ impl Plan {
         filter: Option<&Filter>,
         dimension: usize,
     ) -> Result<Vec<Ranking>> {
-        let quick = self.is_quick(queries.len(), dimension);
-        let mut best = match quick || queries.len() < BLOCK_QUERIES {
-            true => self.scan(queries, filter, quick)?,
-            false => queries
-                .par_chunks(
-                    queries
-                        .len()
-                        .div_ceil(BLOCKS_A_THREAD * rayon::current_num_threads())
-                        .clamp(BLOCK_QUERIES, MOST_BLOCK_QUERIES),
-                )
-                .map(|queries| self.scan(queries, filter, false))
-                .collect::<Result<Vec<_>>>()?
-                .into_iter()
-                .flatten()
-                .collect(),
-        };
         let walk = |(query, best): (&Query<'_>, &mut Best)| {
             self.scratches.lend(|scratch| {
                 self.walks.iter().try_for_each(|walk| self.walk(walk, query, scratch, best))
             })
         };
-        if quick {
+        let best = if self.is_quick(queries.len(), dimension) {
+            let mut best: Vec<Best> = queries.iter().map(|_| Best::new(self.limit)).collect();
             queries.iter().zip(&mut best).try_for_each(walk)?;
-        } else if !self.walks.is_empty() {
-            queries.par_iter().zip(&mut best).try_for_each(walk)?;
-        }
+            // Most rows need no look at their vectors, now that good ones are known.
+            self.scans
+                .iter()
+                .try_for_each(|scan| self.scan_rows(scan, queries, filter, &mut best))?;
+            best
+        } else {
+            let mut best = match queries.len() < BLOCK_QUERIES {
+                true => self.scan(queries, filter)?,
+                false => queries
+                    .par_chunks(
+                        queries
+                            .len()
+                            .div_ceil(BLOCKS_A_THREAD * rayon::current_num_threads())
+                            .clamp(BLOCK_QUERIES, MOST_BLOCK_QUERIES),
+                    )
+                    .map(|queries| self.scan(queries, filter))
+                    .collect::<Result<Vec<_>>>()?
+                    .into_iter()
+                    .flatten()
+                    .collect(),
+            };
+            if !self.walks.is_empty() {
+                queries.par_iter().zip(&mut best).try_for_each(walk)?;
+            }
+            best
+        };
         let sorted = |best: Best| {
             let mut best = best.into_sorted();
             best.truncate(best.partition_point(|(score, _)| *score >= self.floor));
@@ -247,7 +269,7 @@ impl Plan {
     ) -> Result<()> {
         let live = &self.snapshot.segments[walk.segment];
         let Some(graph) = live.segment.graph() else {
-            return Ok(());
+            return self.search_coded(walk, query, best);
         };
         let prepared = graph.prepare(query.vector());
         let options = graph::SearchOptions {
@@ -285,6 +307,32 @@ impl Plan {
         Ok(())
     }
 
+    /// Finds rows of a segment without a graph by their codes.
+    fn search_coded(&self, walk: &Walk, query: &Query<'_>, best: &mut Best) -> Result<()> {
+        let live = &self.snapshot.segments[walk.segment];
+        let Some(codes) = live.segment.codes() else {
+            return Ok(());
+        };
+        let prepared = codes.prepare(query.vector());
+        let options = graph::SearchOptions {
+            effort: self.effort,
+            ..graph::SearchOptions::new(self.limit, live.segment.dimension())
+        };
+        let accept = |row| match &walk.selection {
+            Selection::Live => live.is_live(row),
+            Selection::Rows(rows) => rows.contains(row),
+        };
+        let score = |row| {
+            let mut score = [0.0];
+            live.segment.score_rows(query, row..row + 1, &mut score).map(|()| score[0])
+        };
+        let floor = best.threshold().max(self.floor);
+        for (score, row) in codes.search(&prepared, &options, floor, accept, score)? {
+            best.push(score, Address::new(walk.segment, row));
+        }
+        Ok(())
+    }
+
     /// Compares these rows of a segment one by one.
     fn scan_chosen(
         &self,
@@ -302,20 +350,13 @@ impl Plan {
         Ok(())
     }
 
-    fn scan(
-        &self,
-        queries: &[Query<'_>],
-        filter: Option<&Filter>,
-        quick: bool,
-    ) -> Result<Vec<Best>> {
+    /// On the ambient thread pool.
+    fn scan(&self, queries: &[Query<'_>], filter: Option<&Filter>) -> Result<Vec<Best>> {
         let empty = || queries.iter().map(|_| Best::new(self.limit)).collect::<Vec<_>>();
         let scan = |mut best: Vec<Best>, scan: &Scan| {
             self.scan_rows(scan, queries, filter, &mut best)?;
             Ok(best)
         };
-        if quick {
-            return self.scans.iter().try_fold(empty(), scan);
-        }
         self.scans.par_iter().try_fold(empty, scan).try_reduce(empty, |mut best, other| {
             for (best, other) in best.iter_mut().zip(other) {
                 best.merge(other);

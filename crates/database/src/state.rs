@@ -6,6 +6,7 @@ use std::sync::Arc;
 use roaring::RoaringBitmap;
 
 use crate::error::Result;
+use crate::graph::CodedRows;
 use crate::head::{Head, HeadSnapshot};
 use crate::log::LogFile;
 use crate::record::{Document, Id, Written};
@@ -288,7 +289,9 @@ impl State {
         let heads: u64 = self.heads.iter().map(Head::memory_bytes).sum();
         let dead: usize = self.segments.iter().map(|live| live.dead.serialized_size()).sum();
         let texts: u64 = self.segments.iter().map(|live| live.segment.texts().memory_bytes()).sum();
-        heads + texts + (documents + sources + dead) as u64
+        let codes = self.segments.iter().filter_map(|live| live.segment.codes());
+        let codes: u64 = codes.map(CodedRows::memory_bytes).sum();
+        heads + texts + codes + (documents + sources + dead) as u64
     }
 }
 

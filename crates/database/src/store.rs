@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use parking_lot::{Condvar, MappedMutexGuard, MappedRwLockReadGuard, Mutex, MutexGuard};
 
@@ -20,6 +20,7 @@ use crate::index_options::IndexOptions;
 use crate::log::LogFile;
 use crate::manifest::Manifest;
 use crate::opening::{self, Opened};
+use crate::pace::longest_delay;
 use crate::publish::Published;
 use crate::record::{Transaction, Written};
 use crate::schema::Schema;
@@ -44,7 +45,7 @@ pub(crate) enum Commitment {
 #[derive(Clone, Copy)]
 pub(crate) struct Limits {
     /// Records in a head before it becomes a segment.
-    head_records: usize,
+    pub(crate) head_records: usize,
     /// Bytes of a head's log before it becomes a segment.
     head_bytes: u64,
     /// Records of a transaction at most.
@@ -73,8 +74,11 @@ impl Limits {
 /// Writers wait once the active head has grown to this many times its limits.
 const PATIENCE: usize = 4;
 
-/// How long a merge waits for more segments to come: a load in one go is then merged once.
-pub(crate) const MERGE_DELAY: Duration = Duration::from_secs(1);
+/// Of a frame from this size on, the medium takes a part while the head takes the records.
+const LARGE_FRAME_BYTES: usize = 64 << 10;
+
+/// Writers who wait look this often whether they still have to.
+const LONGEST_MOMENT: Duration = Duration::from_millis(100);
 
 /// One collection. Locks are taken in the order `flushing`, `merging`, `writer`, `published`, the
 /// view's state, group commit. Whoever needs the writers of several collections takes them in the
@@ -99,9 +103,16 @@ pub(crate) struct Store {
     stopping: AtomicBool,
     /// A merge in the background gives way to one that somebody waits for.
     pub(crate) giving_way: AtomicBool,
-    /// The outcome of the last flush of a head, for writers who wait for it.
-    flush_outcome: Mutex<std::result::Result<(), String>>,
-    flush_ended: Condvar,
+    /// For writers who wait for the background.
+    outcomes: Mutex<Outcomes>,
+    outcome_known: Condvar,
+}
+
+/// How the last work in the background ended: whether it did what it was to do.
+#[derive(Default)]
+struct Outcomes {
+    flush_failed: bool,
+    merge_failed: bool,
 }
 
 /// What was cut off at the end of a log.
@@ -157,8 +168,8 @@ impl Store {
             published: Mutex::default(),
             stopping: AtomicBool::new(false),
             giving_way: AtomicBool::new(false),
-            flush_outcome: Mutex::new(Ok(())),
-            flush_ended: Condvar::new(),
+            outcomes: Mutex::default(),
+            outcome_known: Condvar::new(),
         });
         store.look_after()?;
         Ok((store, torn))
@@ -282,7 +293,7 @@ impl Store {
         }
         // The write itself is done, whatever has become of the collection since.
         let _ = self.look_after();
-        self.wait_for_room();
+        self.wait_for_room(written.upserted);
         Ok(written)
     }
 
@@ -313,6 +324,10 @@ impl Store {
         match writer.append(frame, self.commit.durable()) {
             Ok(payload_offset) => {
                 self.commit.appended(writer.end);
+                let bytes = (writer.end - payload_offset) as usize;
+                if matches!(self.commitment, Commitment::Sync) && bytes >= LARGE_FRAME_BYTES {
+                    writer.log.file.begin_sync(payload_offset, bytes);
+                }
                 Ok(payload_offset)
             }
             Err(source) => {
@@ -326,48 +341,44 @@ impl Store {
         }
     }
 
-    /// Has the background do what there is to do.
-    pub(crate) fn look_after(self: &Arc<Self>) -> Result<()> {
-        let (flush, merge) = {
-            let state = self.state()?;
-            let merge = self.next_merge(&state).is_some();
-            (state.heads().len() > 1 || self.is_over_limits(&state, 1), merge)
-        };
-        if flush {
-            self.upkeep.flush_soon(self);
-        }
-        if merge {
-            self.upkeep.merge_soon(self, MERGE_DELAY);
-        }
-        Ok(())
-    }
-
     /// Whether the active head has grown to `times` its limits.
     pub(crate) fn is_over_limits(&self, state: &State, times: usize) -> bool {
         let head = state.active_head();
-        head.len() >= self.limits.head_records * times
+        head.len() >= self.head_records() * times
             || self.commit.written() >= self.limits.head_bytes * times as u64
     }
 
     /// Holds a writer up while heads fill faster than segments are written, so that memory stays
-    /// bounded. Where segments cannot be written at all, it is better to go on than to hang.
-    fn wait_for_room(&self) {
-        let mut outcome = self.flush_outcome.lock();
-        while outcome.is_ok()
-            && !self.is_stopping()
-            && self.state().is_ok_and(|state| self.is_over_limits(&state, PATIENCE))
-        {
-            self.flush_ended.wait_for(&mut outcome, Duration::from_millis(100));
+    /// bounded, and for its rows' share of the time that searches need. Where segments cannot be
+    /// written at all, it is better to go on than to hang.
+    fn wait_for_room(&self, rows: usize) {
+        let mut outcomes = self.outcomes.lock();
+        let begun = Instant::now();
+        let must_wait = |outcomes: &Outcomes| {
+            self.state().is_ok_and(|state| {
+                (!outcomes.flush_failed && self.is_over_limits(&state, PATIENCE))
+                    || (!outcomes.merge_failed
+                        && begun.elapsed() < longest_delay(rows)
+                        && self.is_behind(&state))
+            })
+        };
+        while !self.is_stopping() && must_wait(&outcomes) {
+            let rest = longest_delay(rows).saturating_sub(begun.elapsed());
+            let moment = if rest.is_zero() { LONGEST_MOMENT } else { rest.min(LONGEST_MOMENT) };
+            self.outcome_known.wait_for(&mut outcomes, moment);
         }
     }
 
     /// Tells the writers who wait how a flush of a head went.
-    pub(crate) fn flush_ended(&self, outcome: &Result<()>) {
-        *self.flush_outcome.lock() = match outcome {
-            Ok(()) => Ok(()),
-            Err(error) => Err(error.to_string()),
-        };
-        self.flush_ended.notify_all();
+    pub(crate) fn flush_ended(&self, is_done: bool) {
+        self.outcomes.lock().flush_failed = !is_done;
+        self.outcome_known.notify_all();
+    }
+
+    /// Tells the writers who wait how merges went.
+    pub(crate) fn merge_ended(&self, is_done: bool) {
+        self.outcomes.lock().merge_failed = !is_done;
+        self.outcome_known.notify_all();
     }
 
     /// Freezes the active head and goes on with the next log.
@@ -424,7 +435,7 @@ impl Store {
     /// Tells background work and waiting writers to end.
     pub(crate) fn stop(&self) {
         self.stopping.store(true, Ordering::Relaxed);
-        self.flush_ended.notify_all();
+        self.outcome_known.notify_all();
     }
 
     /// A seal makes damage to the last frames as plain as damage to all the others.

@@ -28,26 +28,44 @@ pub(crate) struct Upkeep {
     merging: Background,
     /// Where graphs are built.
     threads: ThreadPool,
+    /// Where the codes of a new segment are made: a merge may take the others for seconds.
+    coding: ThreadPool,
 }
+
+/// Background work leaves the processors to whoever waits for an answer.
+#[cfg(target_os = "linux")]
+fn give_way() {
+    // Of this thread alone. Where it is refused, all goes on as it did.
+    let _ = rustix::process::nice(10);
+}
+
+/// Other systems lower the priority of whole processes only.
+#[cfg(not(target_os = "linux"))]
+fn give_way() {}
 
 impl Upkeep {
     /// `threads` of 0 stands for every core that the process may use.
     pub(crate) fn start(threads: usize) -> std::io::Result<Self> {
-        let pool = ThreadPoolBuilder::new()
-            .num_threads(threads)
-            .thread_name(|index| format!("rac-merge-{index}"))
-            .build()
-            .map_err(std::io::Error::other)?;
+        let pool = |name: &'static str, threads: usize| {
+            ThreadPoolBuilder::new()
+                .num_threads(threads)
+                .thread_name(move |index| format!("{name}-{index}"))
+                .start_handler(|_| give_way())
+                .build()
+                .map_err(std::io::Error::other)
+        };
         Ok(Self {
             flushing: Background::start("rac-heads", |store| {
                 // The error reaches the writers who wait, and the next write tries again.
                 let _ = store.flush_heads(Extent::OverLimits);
+                store.make_missing_codes();
             })?,
             merging: Background::start("rac-segments", |store| {
                 // Space may be short for now; the segments as they are serve as well.
                 let _ = store.merge_in_background();
             })?,
-            threads: pool,
+            threads: pool("rac-merge", threads)?,
+            coding: pool("rac-code", 1)?,
         })
     }
 
@@ -84,7 +102,7 @@ impl Store {
     pub(crate) fn flush_heads(self: &Arc<Self>, extent: Extent) -> Result<()> {
         let _flushing = self.flushing.lock();
         let outcome = self.flush_heads_locked(extent);
-        self.flush_ended(&outcome);
+        self.flush_ended(outcome.is_ok());
         outcome
     }
 
@@ -115,6 +133,11 @@ impl Store {
             false => ControlFlow::Continue(()),
         })?;
         self.prepare_texts(segment.as_deref(), source.text_keys(), None);
+        // A thread of a pool would take other work while it waits for another pool, and that may want
+        // the lock which is held here. Then a search has the codes made.
+        if self.view().is_searched() && rayon::current_thread_index().is_none() {
+            self.upkeep().coding.install(|| self.make_codes(segment.as_deref()));
+        }
         let (generation, empty) = self.with_writer(|_| {
             self.change_state(|state| {
                 let head = &state.heads()[0];
@@ -176,6 +199,24 @@ impl Store {
         }
     }
 
+    /// Codes the vectors of a segment without a graph, if it is one of those that get one.
+    fn make_codes(&self, segment: Option<&Segment>) {
+        let index = self.index();
+        if let Some(segment) = segment.filter(|segment| segment.wants_codes(&index)) {
+            segment.make_codes(&index.build_options(self.schema()));
+        }
+    }
+
+    /// Codes what was written while nobody searched, if somebody does now.
+    fn make_missing_codes(&self) {
+        if self.view().is_searched()
+            && let Ok(segments) = self.state().map(|state| state.segments().clone())
+        {
+            let segments = segments.iter().map(|live| &*live.segment);
+            self.upkeep().coding.install(|| segments.for_each(|one| self.make_codes(Some(one))));
+        }
+    }
+
     fn merge_rules(&self) -> MergeRules {
         MergeRules { index: self.index(), most_rows: self.limits().merged_rows }
     }
@@ -192,10 +233,14 @@ impl Store {
             true => ControlFlow::Break(()),
             false => ControlFlow::Continue(()),
         };
-        self.upkeep().threads.install(|| {
-            while !stop() && self.merge(next_merge, &progress)? {}
+        let outcome = self.upkeep().threads.install(|| {
+            while !stop() && self.merge(next_merge, &progress)? {
+                self.merge_ended(true);
+            }
             Ok(())
-        })
+        });
+        self.merge_ended(outcome.is_ok());
+        outcome
     }
 
     /// Turns everything into one segment, with a graph where it is worth one.
@@ -257,6 +302,9 @@ impl Store {
             source.rows() >= index.minimum_rows && u64::from(source.rows()) <= rules.most_rows;
         let segment = self.write_segment(&source, wants_graph.then_some(index), progress)?;
         self.prepare_texts(segment.as_deref(), Vec::new(), Some(&source.text_origins()));
+        if self.view().is_searched() {
+            self.make_codes(segment.as_deref());
+        }
         let numbers: Vec<u64> =
             source.segments().iter().map(|live| live.segment.number()).collect();
         self.with_writer(|_| {

@@ -2,6 +2,8 @@
 //! the writer, or a snapshot.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::{Duration, Instant};
 
 use parking_lot::{MappedRwLockReadGuard, Mutex, RwLock, RwLockReadGuard};
 
@@ -22,7 +24,13 @@ pub(crate) struct View {
     /// Held for a moment only, whatever else is held.
     index: Mutex<IndexOptions>,
     scratches: Arc<Scratches>,
+    opened: Instant,
+    /// Milliseconds from then to the last search, and one; 0 where there was none.
+    searched: AtomicU64,
 }
+
+/// Somebody is taken to search for so long after a search.
+const ATTENTION: Duration = Duration::from_secs(1);
 
 pub(crate) enum Access {
     Open(Box<State>),
@@ -39,6 +47,8 @@ impl View {
             state: RwLock::new(Access::Open(Box::new(state))),
             index: Mutex::new(index),
             scratches: Arc::default(),
+            opened: Instant::now(),
+            searched: AtomicU64::new(0),
         }
     }
 
@@ -58,6 +68,18 @@ impl View {
     /// What searches of this collection share.
     pub(crate) fn scratches(&self) -> &Arc<Scratches> {
         &self.scratches
+    }
+
+    /// A search has begun.
+    pub(crate) fn note_search(&self) {
+        let since = self.opened.elapsed().as_millis() as u64;
+        self.searched.store(since + 1, Ordering::Relaxed);
+    }
+
+    /// Whether somebody is searching, or did a moment ago.
+    pub(crate) fn is_searched(&self) -> bool {
+        let last = self.searched.load(Ordering::Relaxed);
+        last > 0 && self.opened.elapsed() < Duration::from_millis(last - 1) + ATTENTION
     }
 
     /// How vectors are indexed, now and when the collection is next opened.

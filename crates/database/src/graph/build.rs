@@ -69,7 +69,7 @@ impl BuildOptions {
         (4 * self.dimension + 1336 + walks) as u64
     }
 
-    fn layout(&self, count: u32, entries: usize) -> Layout {
+    pub(super) fn layout(&self, count: u32, entries: usize) -> Layout {
         Layout::new(
             self.metric,
             self.element,
@@ -81,7 +81,7 @@ impl BuildOptions {
         )
     }
 
-    fn validate(&self, rows: u32) -> Result<(), GraphError> {
+    pub(super) fn validate(&self, rows: u32) -> Result<(), GraphError> {
         let refuse = |reason: String| Err(GraphError::Unbuildable(reason));
         if !(1..=MAX_GRAPH_DIMENSION).contains(&self.dimension) {
             return refuse(format!("a graph's dimension is 1 to {MAX_GRAPH_DIMENSION}"));

@@ -38,6 +38,7 @@
 
 mod adjacency;
 mod build;
+mod coded_rows;
 mod edges;
 mod entries;
 mod error;
@@ -58,6 +59,7 @@ mod walk;
 mod write;
 
 pub use build::{BuildOptions, build};
+pub use coded_rows::CodedRows;
 pub use error::GraphError;
 pub use kernels::ElementType;
 pub use open::{Graph, Region};

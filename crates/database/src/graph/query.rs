@@ -16,6 +16,8 @@ pub struct Query<'q> {
     pub(crate) key_scale: f64,
     /// Similarity of the centre of all rows, on which estimates of entry points stand.
     pub(crate) entry_base: f32,
+    /// Distance from that centre.
+    pub(crate) distance: f32,
 }
 
 impl<'q> Query<'q> {
@@ -56,7 +58,15 @@ impl<'q> Query<'q> {
             Metric::L2 | Metric::Hamming => Measure::SquaredL2,
         };
         let scorer = backend.row_scorer(header.layout.element, measure, vector);
-        let entry_base = lengths - backend.dot(&point, &point);
-        Self { vector, scorer, tables, inverse_norm: inverse_norm as f32, key_scale, entry_base }
+        let squared = backend.dot(&point, &point);
+        Self {
+            vector,
+            scorer,
+            tables,
+            inverse_norm: inverse_norm as f32,
+            key_scale,
+            entry_base: lengths - squared,
+            distance: squared.sqrt(),
+        }
     }
 }

@@ -91,12 +91,12 @@ fn better((a_score, a_row): (f32, u32), (b_score, b_row): (f32, u32)) -> bool {
 }
 
 #[inline]
-fn may_enter(found: &[(f32, u32)], limit: usize, score: f32, row: u32) -> bool {
+pub(super) fn may_enter(found: &[(f32, u32)], limit: usize, score: f32, row: u32) -> bool {
     found.len() < limit || found.last().is_some_and(|&worst| better((score, row), worst))
 }
 
 #[inline]
-fn enter(found: &mut Vec<(f32, u32)>, limit: usize, score: f32, row: u32) {
+pub(super) fn enter(found: &mut Vec<(f32, u32)>, limit: usize, score: f32, row: u32) {
     if found.len() == limit {
         found.pop();
     }

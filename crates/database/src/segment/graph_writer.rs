@@ -19,21 +19,19 @@ pub(super) fn write_graph(
     options: &graph::BuildOptions,
     steps: &Steps<'_>,
 ) -> Result<()> {
-    let rows = SourceRows { source, failure: Mutex::new(None) };
-    let progress = |done, whole| match *rows.failure.lock() {
-        Some(_) => ControlFlow::Break(()),
-        None => steps.graph(done, whole),
+    let copy = |row, out: &mut [f32]| source.copy_vector(row, out);
+    let rows = FallibleRows::new(source.rows(), &copy);
+    let progress = |done, whole| match rows.has_failed() {
+        true => ControlFlow::Break(()),
+        false => steps.graph(done, whole),
     };
     let path = writer.path().to_owned();
     let built = graph::build(&rows, options, &progress, writer);
-    match rows.failure.into_inner() {
-        Some(error) => Err(error),
-        None => built.map_err(|error| match error {
-            GraphError::Interrupted => steps.interrupted(),
-            GraphError::Write(error) => io_error(error, &path),
-            other => error_of(other, &path, 0),
-        }),
-    }
+    rows.outcome(built, |error| match error {
+        GraphError::Interrupted => steps.interrupted(),
+        GraphError::Write(error) => io_error(error, &path),
+        other => error_of(other, &path, 0),
+    })
 }
 
 /// What the segment's writer said, through the hands of a module that knows `io::Error` alone.
@@ -58,20 +56,45 @@ pub(super) fn error_of(error: GraphError, path: &Path, offset: u64) -> Error {
     }
 }
 
-/// Vectors for the builder, which cannot fail: the first error ends the building by way of its
-/// progress.
-struct SourceRows<'a> {
-    source: &'a dyn SegmentSource,
+/// Copies a row's vector.
+type CopyVector<'a> = &'a (dyn Fn(u32, &mut [f32]) -> Result<()> + Sync);
+
+/// Vectors for code that cannot fail: the first error ends its work by way of its progress.
+pub(super) struct FallibleRows<'a> {
+    count: u32,
+    copy: CopyVector<'a>,
     failure: Mutex<Option<Error>>,
 }
 
-impl Rows for SourceRows<'_> {
+impl<'a> FallibleRows<'a> {
+    pub(super) fn new(count: u32, copy: CopyVector<'a>) -> Self {
+        Self { count, copy, failure: Mutex::new(None) }
+    }
+
+    pub(super) fn has_failed(&self) -> bool {
+        self.failure.lock().is_some()
+    }
+
+    /// What has become of the work: the first error of a row, if there was one.
+    pub(super) fn outcome<T>(
+        self,
+        done: std::result::Result<T, GraphError>,
+        error_of: impl FnOnce(GraphError) -> Error,
+    ) -> Result<T> {
+        match self.failure.into_inner() {
+            Some(error) => Err(error),
+            None => done.map_err(error_of),
+        }
+    }
+}
+
+impl Rows for FallibleRows<'_> {
     fn count(&self) -> u32 {
-        self.source.rows()
+        self.count
     }
 
     fn copy(&self, row: u32, out: &mut [f32]) {
-        if let Err(error) = self.source.copy_vector(row, out) {
+        if let Err(error) = (self.copy)(row, out) {
             out.fill(0.0);
             self.failure.lock().get_or_insert(error);
         }

@@ -9,6 +9,7 @@
 //! `docs/file-format.md` has the bytes.
 
 mod blocks;
+mod codes;
 mod filters;
 mod graph_writer;
 mod header;
@@ -42,6 +43,7 @@ use crate::error::{Error, Result};
 use crate::format::{
     SECTION_CHECKSUMS, SECTION_ID_TABLE, SECTION_RECORD_OFFSETS, SECTION_RECORDS, SECTION_SOURCES,
 };
+use crate::graph::CodedRows;
 use crate::mapping::Mapping;
 use crate::metadata_index::MetadataIndex;
 use crate::record::{Id, Place};
@@ -94,6 +96,8 @@ pub struct Segment {
     /// Opened when it is first asked for, so that what is wrong with it is nobody else's problem.
     metadata_index: OnceLock<MetadataIndex<SectionBytes>>,
     texts: SegmentTexts,
+    /// Of vectors that are in no graph, once somebody made them; `None` where they cannot be made.
+    codes: OnceLock<Option<CodedRows>>,
 }
 
 impl Segment {
@@ -119,6 +123,7 @@ impl Segment {
             sources: section(SECTION_SOURCES),
             metadata_index: OnceLock::new(),
             texts: SegmentTexts::default(),
+            codes: OnceLock::new(),
             header,
         })
     }

@@ -142,6 +142,8 @@ impl SectionWriter {
         let blocks = self.buffer.chunks(SEGMENT_BLOCK_BYTES);
         self.checksums.extend(blocks.map(|block| self.checksum.of(&[block])));
         self.write_at(&self.buffer, self.written)?;
+        // In one go at the end, it would hold up whoever flushes a log.
+        self.file.begin_sync(self.written, self.buffer.len());
         self.written += self.buffer.len() as u64;
         self.buffer.clear();
         if self.written - self.flushed >= FLUSH_BYTES {
