@@ -35,9 +35,8 @@ test-rust:  ## run the tests of the Rust crates
 test-python: develop  ## run the tests of the Python package
 	$(BIN)/pytest
 
-fuzz:  ## crash other random histories for RAC_FUZZ_SECONDS (60), from RAC_FUZZ_SEED on
-	cargo test --locked --package database --profile bench --test durability -- \
-		--ignored --nocapture crashes_at_length
+fuzz:  ## crash random histories and fuzz what reads files, FUZZ_SECONDS (60) for each target
+	scripts/fuzz.sh
 
 lint: develop  ## check formats, lints, types and stubs; edits nothing
 	cargo fmt --all --check

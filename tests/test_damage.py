@@ -1,17 +1,16 @@
 """Damage to files is noticed, named by its place, and never read as data."""
 
 import struct
+import warnings
 import zlib
 from pathlib import Path
 
 import pytest
 
 import rust_ai_core as rac
+from conftest import RunRac
 from records import Content, Key, content
-from rust_ai_core.errors import (
-    CorruptError,
-    VersionError,
-)
+from rust_ai_core.errors import CorruptError, DamageWarning, LossWarning, VersionError
 
 
 @pytest.fixture
@@ -109,3 +108,135 @@ def test_a_newer_format_is_refused_by_its_number(file: str, written: Path) -> No
         rac.open(path).collection("notes")
     assert str(target) in str(caught.value)
     assert target.read_bytes() == content
+
+
+@pytest.fixture
+def segmented(tmp_path: Path) -> Path:
+    """A closed database with forty records in one segment."""
+    with rac.open(tmp_path / "db.rac") as db:
+        notes = db.collection("notes", dimension=2)
+        texts = [f"text {number}" for number in range(40)]
+        metadata = [{"n": number} for number in range(40)]
+        vectors = [[1, number] for number in range(40)]
+        notes.upsert(range(40), vectors, texts=texts, metadata=metadata)
+        notes.compact()
+    return tmp_path / "db.rac"
+
+
+def flip(file: Path, offset: int) -> None:
+    content = bytearray(file.read_bytes())
+    content[offset] ^= 0x10
+    file.write_bytes(content)
+
+
+def segment_of(path: Path) -> Path:
+    (segment,) = path.rglob("*.seg")
+    return segment
+
+
+def section(segment: Path, kind: int) -> int:
+    content = segment.read_bytes()
+    count = struct.unpack_from("<I", content, 12)[0]
+    entries = (struct.unpack_from("<IIQQ", content, 56 + 24 * entry) for entry in range(count))
+    return next(int(offset) for found, _, offset, _ in entries if found == kind)
+
+
+METADATA_INDEX = 9
+
+
+def test_a_damaged_index_costs_nothing_but_a_warning(segmented: Path) -> None:
+    segment = segment_of(segmented)
+    flip(segment, section(segment, METADATA_INDEX) + 60)
+    with rac.open(segmented) as db:
+        notes = db.collection("notes")
+        with pytest.warns(DamageWarning, match=str(segment)) as caught:
+            assert notes.count({"n": {"$lt": 7}}) == 7
+        with warnings.catch_warnings():
+            # Until it is written anew.
+            warnings.simplefilter("ignore", DamageWarning)
+            assert len(notes.search([1, 1], where={"n": {"$gte": 35}})) == 5
+        assert not any(issubclass(warning.category, LossWarning) for warning in caught)
+        db.repair()
+        assert notes.damage() == []
+        assert notes.count({"n": {"$lt": 7}}) == 7
+    assert rac.verify(segmented).ok
+    assert not segment.exists()
+
+
+def test_a_damaged_record_is_an_error_for_whoever_asks_for_it_alone(segmented: Path) -> None:
+    segment = segment_of(segmented)
+    flip(segment, segment.read_bytes().index(b"text 17"))
+    with rac.open(segmented) as db:
+        notes = db.collection("notes")
+        with pytest.raises(CorruptError, match=str(segment)):
+            notes.get([17])
+        with pytest.warns(LossWarning, match="1 record cannot be read"):
+            hits = notes.search([1, 17], limit=40)
+        assert sorted(hit.id for hit in hits) == [n for n in range(40) if n != 17]
+        (file,) = notes.damage()
+        assert (file["file"], file["lost_records"], file["lost_ids"]) == (str(segment), 1, [17])
+        with pytest.warns(LossWarning):
+            found = notes.get([16, 18])
+        assert [record and record.text for record in found] == ["text 16", "text 18"]
+        notes.compact()
+    assert segment.exists(), "nothing was dropped"
+    assert not rac.verify(segmented).ok
+    with rac.open(segmented) as db:
+        repaired = db.repair(accept_loss=True)
+        assert repaired["notes"][0]["lost_ids"] == [17]
+        assert len(db.collection("notes")) == 39
+    assert rac.verify(segmented).ok
+
+
+@pytest.mark.parametrize("way", ["missing", "cut", "header"])
+def test_a_segment_that_cannot_be_read_is_set_aside_loudly(way: str, segmented: Path) -> None:
+    segment = segment_of(segmented)
+    sound = segment.read_bytes()
+    if way == "missing":
+        segment.unlink()
+    elif way == "cut":
+        segment.write_bytes(sound[:5000])
+    else:
+        flip(segment, 20)
+    with rac.open(segmented) as db:
+        with pytest.warns(LossWarning, match="40 records cannot be read"):
+            notes = db.collection("notes")
+        notes.upsert([3], [[0, 1]], texts=["newer"])
+        with pytest.warns(LossWarning, match=str(segment)):
+            assert [hit.id for hit in notes.search([0, 1])] == [3]
+        with pytest.raises(CorruptError, match=str(segment)):
+            db.backup(segmented.parent / "backup.rac")
+        assert db.stats()["collections"]["notes"]["damaged_files"] == 1
+        notes.compact()
+    assert not rac.verify(segmented).ok
+    # Once somebody brings the file back, all is there, and what was written since.
+    segment.write_bytes(sound)
+    assert rac.verify(segmented).ok
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        with rac.open(segmented) as db:
+            notes = db.collection("notes")
+            assert len(notes) == 40
+            assert [record.text for record in notes.get([2, 3]) if record] == ["text 2", "newer"]
+
+
+def test_a_loss_can_be_made_an_error(segmented: Path) -> None:
+    segment_of(segmented).unlink()
+    with warnings.catch_warnings():
+        warnings.simplefilter("error", LossWarning)
+        with rac.open(segmented) as db, pytest.raises(LossWarning):
+            db.collection("notes")
+
+
+def test_the_command_repairs(segmented: Path, run_rac: RunRac) -> None:
+    assert run_rac("repair", segmented).stdout == f"{segmented} is sound\n"
+    segment = segment_of(segmented)
+    flip(segment, segment.read_bytes().index(b"text 17"))
+    finished = run_rac("repair", segmented, check=False)
+    assert finished.returncode == 1
+    assert f"notes: {segment} is kept; 1 record cannot be read" in finished.stdout
+    assert "ids: 17" in finished.stdout
+    assert run_rac("verify", segmented, check=False).returncode == 1
+    finished = run_rac("repair", segmented, "--accept-loss")
+    assert f"notes: {segment} was removed; 1 record lost" in finished.stdout
+    run_rac("verify", segmented)

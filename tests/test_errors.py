@@ -29,9 +29,17 @@ BUILT_IN = {
 }
 
 
-def test_the_module_defines_these_errors_and_no_others() -> None:
+WARNINGS = {"DamageWarning", "LossWarning"}
+
+
+def test_the_module_defines_these_errors_and_warnings_and_no_others() -> None:
     defined = {name for name, value in vars(errors).items() if inspect.isclass(value)}
-    assert defined == {*BUILT_IN, "RacError"} == set(errors.__all__)
+    assert defined == {*BUILT_IN, "RacError", *WARNINGS} == set(errors.__all__)
+
+
+def test_a_loss_is_damage_and_a_warning() -> None:
+    assert issubclass(errors.LossWarning, errors.DamageWarning)
+    assert issubclass(errors.DamageWarning, UserWarning)
 
 
 @pytest.mark.parametrize("name", sorted(BUILT_IN))

@@ -3,6 +3,7 @@
 import json
 import sys
 import time
+import warnings
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Literal
@@ -11,7 +12,7 @@ import click
 
 import rust_ai_core as rac
 from rust_ai_core import frames, progress, report
-from rust_ai_core.errors import ArgumentError, NotFoundError, RacError
+from rust_ai_core.errors import ArgumentError, DamageWarning, NotFoundError, RacError
 
 DEFAULT_COLLECTION = "documents"
 DEFAULT_MODEL = "minilm"
@@ -280,6 +281,31 @@ def verify(database: Path, as_json: bool) -> int | None:
     checked = rac.verify(database)
     _print(checked.to_dict() if as_json else report.verified(database, checked))
     return None if checked.ok else 1
+
+
+@commands.command()
+@database_argument
+@click.option(
+    "--accept-loss",
+    is_flag=True,
+    help="Remove files that cannot be read, once the rest of them is saved.",
+)
+@json_option
+def repair(database: Path, accept_loss: bool, as_json: bool) -> int | None:
+    """Write anew what is damaged and can be; exit with 1 while records cannot be read.
+
+    Indexes are made again from the records. Records that cannot be read are kept as they are, for
+    whoever has a backup of their files, unless --accept-loss gives them up.
+    """
+    _require(database)
+    with warnings.catch_warnings():
+        # The report says the same, and more.
+        warnings.simplefilter("ignore", DamageWarning)
+        with rac.open(database) as opened:
+            repaired = opened.repair(accept_loss=accept_loss, progress=True)
+    _print(repaired if as_json else report.repaired(database, repaired, accept_loss=accept_loss))
+    lost = any(file["lost_records"] != 0 for files in repaired.values() for file in files)
+    return 1 if lost and not accept_loss else None
 
 
 @commands.command()

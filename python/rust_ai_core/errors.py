@@ -1,4 +1,4 @@
-"""Every error that this package raises on its own account.
+"""Every error that this package raises, and every warning that it gives, on its own account.
 
 One tree under `RacError`; each leaf is also the built-in error that a Python programmer would
 catch anyway, so `except ValueError` and `except rac.RacError` both work:
@@ -8,6 +8,14 @@ catch anyway, so `except ValueError` and `except rac.RacError` both work:
 True
 
 An argument of a wrong type raises the plain `TypeError`.
+
+Warnings are of damage on the disk that work goes on around. `LossWarning` says that records are
+missing from what is found; whoever would rather stop turns it into an error:
+
+>>> import warnings
+>>> from rust_ai_core.errors import LossWarning
+>>> with warnings.catch_warnings():
+...     warnings.simplefilter("error", LossWarning)
 """
 
 import io
@@ -17,10 +25,12 @@ __all__ = [
     "ChunkError",
     "ClosedError",
     "CorruptError",
+    "DamageWarning",
     "DimensionError",
     "FilterError",
     "ForkedError",
     "LockedError",
+    "LossWarning",
     "ModelError",
     "NonFiniteError",
     "NotFoundError",
@@ -110,3 +120,11 @@ class StorageError(RacError, OSError):
 
 class VersionError(RacError, OSError):
     """The database was written in a newer format than this version of the package knows."""
+
+
+class DamageWarning(UserWarning):
+    """A file is damaged, and nothing is lost: what was damaged is written anew by itself."""
+
+
+class LossWarning(DamageWarning):
+    """Records cannot be read, and are missing from what is found. Names the file and how many."""

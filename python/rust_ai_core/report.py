@@ -166,6 +166,28 @@ def verified(path: Path, report: VerifyReport) -> str:
     return "\n".join([f"{path} is damaged: {count}", *(f"  {line}" for line in report.problems)])
 
 
+def repaired(path: Path, collections: dict[str, list[dict[str, Any]]], *, accept_loss: bool) -> str:
+    """Say what was damaged in a database, and what has become of it."""
+    if not collections:
+        return f"{path} is sound"
+    lines = []
+    for name, files in collections.items():
+        for file in files:
+            lost = file["lost_records"]
+            records = "records, nobody knows how many," if lost is None else _count(lost, "record")
+            if lost == 0:
+                outcome = "was written anew; nothing is lost"
+            elif accept_loss:
+                outcome = f"was removed; {records} lost"
+            else:
+                outcome = f"is kept; {records} cannot be read"
+            lines.append(f"{name}: {file['file']} {outcome}")
+            lines += [f"  {problem}" for problem in file["problems"]]
+            if file["lost_ids"]:
+                lines.append("  ids: " + ", ".join(map(repr, file["lost_ids"])))
+    return "\n".join(lines)
+
+
 def _place(hit: Hit | Record) -> str:
     if hit.source is None:
         return str(hit.id)

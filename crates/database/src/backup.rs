@@ -37,6 +37,12 @@ impl DatabaseSnapshot {
     pub fn backup(&self, target: impl AsRef<Path>, progress: Progress<'_>) -> Result<()> {
         let target = target.as_ref();
         let mut bytes = 0;
+        for frozen in self.frozen_collections() {
+            // A copy would be one without these records, and say nothing of them.
+            if let Some(aside) = frozen.view().state()?.set_aside().first() {
+                return Err(aside.error());
+            }
+        }
         for name in self.collections() {
             bytes += self.collection(&name)?.stats()?.file_bytes;
         }

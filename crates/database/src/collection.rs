@@ -7,6 +7,7 @@ use std::sync::Arc;
 use parking_lot::MappedRwLockReadGuard;
 use roaring::RoaringBitmap;
 
+use crate::containment::contain;
 use crate::database::{READ_ONLY_DATABASE, Shared};
 use crate::database_snapshot::FrozenCollection;
 use crate::error::{Error, Result};
@@ -86,14 +87,26 @@ impl Collection {
         Self { view, role: Role::Reader { follower, _database: database } }
     }
 
-    fn state(&self) -> Result<MappedRwLockReadGuard<'_, State>> {
+    pub(crate) fn view(&self) -> &View {
+        &self.view
+    }
+
+    /// Has the background do what there is to do about damage that came to light.
+    pub(crate) fn look_after_damage(&self) -> Result<()> {
+        match &self.role {
+            Role::Writer { store, .. } => store.look_after(),
+            Role::Reader { .. } | Role::Frozen(_) => Ok(()),
+        }
+    }
+
+    pub(crate) fn state(&self) -> Result<MappedRwLockReadGuard<'_, State>> {
         if let Role::Reader { follower, .. } = &self.role {
             follower.refresh()?;
         }
         self.view.state()
     }
 
-    fn writer(&self) -> Result<&Arc<Store>> {
+    pub(crate) fn writer(&self) -> Result<&Arc<Store>> {
         match &self.role {
             Role::Writer { store, .. } => Ok(store),
             Role::Reader { .. } => Err(Error::ReadOnly { what: READ_ONLY_DATABASE }),
@@ -135,7 +148,7 @@ impl Collection {
     /// # Errors
     /// `Corrupt` where a segment is damaged.
     pub fn count(&self, filter: &Filter) -> Result<usize> {
-        self.snapshot()?.count(filter)
+        self.contain(|| self.snapshot()?.count(filter))
     }
 
     /// Applies a transaction, all of it or nothing. Returns when it is as durable as the database
@@ -180,9 +193,12 @@ impl Collection {
     /// As [`Collection::write`].
     pub fn delete_where(&self, filter: &Filter) -> Result<usize> {
         let written = self.writer()?.write_decided(|state| {
-            let scan = Scan::new(state.snapshot(), Some(filter))?;
-            let ids = scan.addresses(Address::default()).map(|address| scan.snapshot.id(address));
-            deletion(state, ids.filter_map(Result::transpose).collect::<Result<_>>()?)
+            let ids = contain(state.segments(), || {
+                let scan = Scan::new(state.snapshot(), Some(filter))?;
+                let ids = scan.addresses(Address::default());
+                ids.filter_map(|address| scan.snapshot.id(address).transpose()).collect()
+            })?;
+            deletion(state, ids)
         })?;
         Ok(written.deleted)
     }
@@ -192,17 +208,19 @@ impl Collection {
     /// # Errors
     /// `Corrupt` or `Io` where a record cannot be read back from disk.
     pub fn get(&self, ids: &[Id]) -> Result<Vec<Option<Record>>> {
-        let (snapshot, addresses) = {
-            let state = self.state()?;
-            let addresses: Vec<Option<Address>> =
-                ids.iter().map(|id| state.address(id)).collect::<Result<_>>()?;
-            (state.snapshot(), addresses)
-        };
-        let record = |address: Option<Address>| match address {
-            Some(address) => snapshot.record(address),
-            None => Ok(None),
-        };
-        addresses.into_iter().map(record).collect()
+        self.contain(|| {
+            let (snapshot, addresses) = {
+                let state = self.state()?;
+                let addresses: Vec<Option<Address>> =
+                    ids.iter().map(|id| state.address(id)).collect::<Result<_>>()?;
+                (state.snapshot(), addresses)
+            };
+            let record = |address: Option<Address>| match address {
+                Some(address) => snapshot.record(address),
+                None => Ok(None),
+            };
+            addresses.into_iter().map(record).collect()
+        })
     }
 
     /// Whether there is a record with this id.
@@ -217,8 +235,8 @@ impl Collection {
     ///
     /// # Errors
     /// `InvalidArgument` for options that make no sense, `Corrupt` where a segment is damaged.
-    pub fn prepare<'a>(&self, options: &SearchOptions<'a>) -> Result<PreparedSearch<'a>> {
-        Ok(PreparedSearch::new(self.plan(self.snapshot()?, options)?, options, self.schema()))
+    pub fn prepare<'a>(&'a self, options: &SearchOptions<'a>) -> Result<PreparedSearch<'a>> {
+        self.contain(|| PreparedSearch::new(self, self.snapshot()?, options))
     }
 
     /// The records that match a query best, best first. Records in a graph (see
@@ -264,7 +282,7 @@ impl Collection {
     /// # Errors
     /// `Corrupt` where a segment is damaged.
     pub fn cursor(&self, filter: Option<&Filter>) -> Result<Cursor> {
-        let scan = Arc::new(Scan::new(self.snapshot()?, filter)?);
+        let scan = self.contain(|| Scan::new(self.snapshot()?, filter)).map(Arc::new)?;
         Ok(Cursor { scan, next: Address::default() })
     }
 
@@ -287,13 +305,15 @@ impl Collection {
             Some(cursor) => cursor,
             None => self.cursor(filter)?,
         };
-        let mut addresses = scan.addresses(next);
-        let page: Vec<Address> = addresses.by_ref().take(limit).collect();
-        let next = addresses.next().map(|next| Cursor { scan: scan.clone(), next });
-        drop(addresses);
-        let records =
-            page.into_iter().filter_map(|address| scan.snapshot.record(address).transpose());
-        Ok(Page { records: records.collect::<Result<_>>()?, next })
+        contain(&scan.snapshot.segments, || {
+            let mut addresses = scan.addresses(next);
+            let page: Vec<Address> = addresses.by_ref().take(limit).collect();
+            let next = addresses.next().map(|next| Cursor { scan: scan.clone(), next });
+            drop(addresses);
+            let records =
+                page.into_iter().filter_map(|address| scan.snapshot.record(address).transpose());
+            Ok(Page { records: records.collect::<Result<_>>()?, next })
+        })
     }
 
     /// Gives the space of what was deleted or replaced back. This also happens by itself; it takes
@@ -406,7 +426,11 @@ impl Cursor {
     pub fn id_kinds(&self) -> Result<IdKinds> {
         let mut kinds = IdKinds::default();
         for address in self.scan.addresses(Address::default()) {
-            match self.scan.snapshot.id(address)? {
+            let id = contain(&self.scan.snapshot.segments, || match self.scan.is_lost(address) {
+                true => Ok(None),
+                false => self.scan.snapshot.id(address),
+            })?;
+            match id {
                 Some(Id::Int(_)) => kinds.int = true,
                 Some(Id::Str(_)) => kinds.str = true,
                 None => {}
@@ -425,11 +449,17 @@ impl Scan {
         Ok(Self { snapshot, rows })
     }
 
-    /// The addresses of the matching records, from one on.
+    fn is_lost(&self, address: Address) -> bool {
+        let live = self.snapshot.segments.get(address.part());
+        live.is_some_and(|live| live.segment.is_lost(address.row()))
+    }
+
+    /// The addresses of the matching records, from one on, without those that have become unreadable.
     fn addresses(&self, first: Address) -> impl Iterator<Item = Address> {
         self.rows.iter().enumerate().skip(first.part()).flat_map(move |(part, rows)| {
             let first_row = if part == first.part() { first.row() } else { 0 };
-            rows.range(first_row..).map(move |row| Address::new(part, row))
+            let addresses = rows.range(first_row..).map(move |row| Address::new(part, row));
+            addresses.filter(|address| !self.is_lost(*address))
         })
     }
 }

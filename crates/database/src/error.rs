@@ -171,6 +171,11 @@ impl Error {
         Error::Corrupt { path: path.to_owned(), offset, reason: reason.into() }
     }
 
+    /// Whether a file was not there.
+    pub(crate) fn is_missing_file(&self) -> bool {
+        matches!(self, Error::Io { source, .. } if source.kind() == io::ErrorKind::NotFound)
+    }
+
     /// Turns an operating-system error into ours: `map_err(Error::io(path, "open"))`.
     pub(crate) fn io(path: &Path, doing: &'static str) -> impl FnOnce(io::Error) -> Error {
         let path = path.to_owned();

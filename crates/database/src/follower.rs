@@ -24,6 +24,7 @@ use crate::manifest::{Manifest, manifest_path};
 use crate::opening::{open_log, open_segments};
 use crate::replay::{read_transactions, refuse_damage};
 use crate::schema::Schema;
+use crate::set_aside::SetAside;
 use crate::state::{LiveSegment, State};
 use crate::stats::CollectionStats;
 use crate::transaction::Changes;
@@ -185,7 +186,10 @@ fn load(name: &str, folder: &Path, known: &[LiveSegment]) -> Result<Loaded> {
         if !is_current(&held_folder)? {
             continue;
         }
+        let is_incomplete = |state: &State| state.set_aside().iter().any(SetAside::is_missing);
         match loaded {
+            // The writer was faster, and removed what this manifest needs.
+            Ok(((_, _, state), _)) if is_incomplete(&state) && !is_current(&held_manifest)? => {}
             Ok(((tail, schema, state), manifest)) => {
                 let position = Position {
                     folder: held_folder,
@@ -195,7 +199,6 @@ fn load(name: &str, folder: &Path, known: &[LiveSegment]) -> Result<Loaded> {
                 };
                 return Ok(Loaded { position, schema, manifest, state });
             }
-            // The writer was faster, and removed what this manifest needs.
             Err(_) if !is_current(&held_manifest)? => {}
             Err(error) => return Err(error),
         }
@@ -209,10 +212,12 @@ fn load_files(
 ) -> Result<(Tail, Schema, State)> {
     let newest = generations(folder)?.last().copied();
     let (log, schema) = open_log(&Disk::default(), folder, manifest.first_log, false)?;
-    let segments = open_segments(folder, manifest, &schema, known, None)?;
+    let (segments, aside) = open_segments(folder, manifest, &schema, known, None)?;
     let log = Arc::new(log);
     let head = Head::new(&schema, log.clone());
-    let state = Mutex::new(State::new(segments, manifest.documents.clone(), head));
+    let mut state = State::new(segments, manifest.documents.clone(), head);
+    state.set_aside_segments(aside);
+    let state = Mutex::new(state);
     let mut tail = Tail { end: LogEnd::of_empty(&log), log };
     follow(
         folder,

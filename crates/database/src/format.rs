@@ -16,7 +16,7 @@ pub const SEGMENT_MAGIC: [u8; 8] = *b"RACSEG\r\n";
 pub const MANIFEST_MAGIC: [u8; 8] = *b"RACMAN\r\n";
 
 /// The format this build writes, and the newest that it reads.
-pub const FORMAT_VERSION: u32 = 2;
+pub const FORMAT_VERSION: u32 = 3;
 
 /// Size of the file `FORMAT`: magic, version, checksum.
 pub const FORMAT_FILE_BYTES: usize = 16;

@@ -51,12 +51,14 @@ impl Collection {
                 "the size of a group must be at least 1".to_owned(),
             ));
         }
-        let snapshot = self.snapshot()?;
-        let groups = self.ranked_groups(&snapshot, query, options, group_by, offset)?;
-        let hits = |(value, ranking): RankedGroup| {
-            Ok((value, snapshot.hits(&ranking, self.schema().metric)?))
-        };
-        groups.into_iter().skip(offset).map(hits).collect()
+        self.contain(|| {
+            let snapshot = self.snapshot()?;
+            let groups = self.ranked_groups(&snapshot, query, options, group_by, offset)?;
+            let hits = |(value, ranking): RankedGroup| {
+                Ok((value, snapshot.hits(&ranking, self.schema().metric)?))
+            };
+            groups.into_iter().skip(offset).map(hits).collect()
+        })
     }
 
     /// The best `offset + limit` groups.
@@ -76,8 +78,7 @@ impl Collection {
         while sought > 0 {
             let filter = both(options.filter, restriction.take());
             let round = SearchOptions { limit, filter: filter.as_ref(), ..*options };
-            let plan = self.plan(snapshot.clone(), &round)?;
-            let ranking = PreparedSearch::new(plan, &round, self.schema()).rank(query)?;
+            let ranking = PreparedSearch::new(self, snapshot.clone(), &round)?.rank(query)?;
             let exhausted = ranking.len() < limit;
             let mut groups = RankedGroups::new(sought, group_by.size);
             for (score, address) in ranking {

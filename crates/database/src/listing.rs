@@ -31,10 +31,11 @@ impl Collection {
         offset: usize,
         limit: usize,
     ) -> Result<Vec<Record>> {
-        let snapshot = self.snapshot()?;
-        let found = snapshot.find(filter, order, offset, limit)?;
-        let records = found.into_iter().filter_map(|address| snapshot.record(address).transpose());
-        records.collect()
+        self.contain(|| {
+            let snapshot = self.snapshot()?;
+            let found = snapshot.find(filter, order, offset, limit)?;
+            found.into_iter().filter_map(|address| snapshot.record(address).transpose()).collect()
+        })
     }
 
     /// How many of the records, or of those that match, have each value of a key.
@@ -42,7 +43,7 @@ impl Collection {
     /// # Errors
     /// `Corrupt` where a segment is damaged.
     pub fn facet(&self, key: &Key, filter: Option<&Filter>) -> Result<FacetCounts> {
-        self.snapshot()?.facet(key, filter)
+        self.contain(|| self.snapshot()?.facet(key, filter))
     }
 }
 
@@ -85,8 +86,7 @@ impl Snapshot {
             let among = live.among(filter)?;
             match live.segment.metadata_index()? {
                 Some(index) => index.facet(key, among.as_ref(), &*live.segment, &mut counts)?,
-                // Without an index there is nothing but ids.
-                None if *key != Key::Id => {}
+                None if live.segment.has_only_ids() && *key != Key::Id => {}
                 None => {
                     for row in live.rows_of(among) {
                         let count = &mut |fields: &Fields<'_>| counts.add_record(key, fields);
@@ -164,8 +164,7 @@ impl LiveSegment {
             return index.sorted_rows(order, among.as_ref(), limit, &*self.segment);
         }
         let rows = self.rows_of(among);
-        // Without an index there is nothing but ids.
-        if order.key != Key::Id {
+        if self.segment.has_only_ids() && order.key != Key::Id {
             return Ok(rows.iter().take(limit).map(|row| (None, row)).collect());
         }
         let mut found = Vec::new();

@@ -16,6 +16,7 @@ use crate::format::{
 };
 use crate::index_options::IndexOptions;
 use crate::record::Document;
+use crate::set_aside::SetAside;
 use crate::state::{LiveSegment, State};
 
 /// What a collection consists of: these segments without their dead rows, then everything that the
@@ -36,7 +37,17 @@ pub(crate) struct Manifest {
 pub(crate) struct SegmentEntry {
     pub(crate) number: u64,
     pub(crate) dead: RoaringBitmap,
+    /// How many rows it has; `None` in a manifest of format version 2.
+    pub(crate) rows: Option<u32>,
+    /// Its file could not be read, and the collection has changed since: ids in it may be elsewhere too.
+    pub(crate) is_aside: bool,
 }
+
+/// Rows of a segment of which nobody knows how many it has: more than there can be.
+const UNKNOWN_ROWS: u32 = u32::MAX;
+
+/// The first version whose manifests tell rows, and what is set aside.
+const VERSION_WITH_ROWS: u32 = 3;
 
 /// Where the manifest of a collection is.
 pub(crate) fn manifest_path(folder: &Path) -> PathBuf {
@@ -53,12 +64,15 @@ impl Manifest {
         let entry = |live: &LiveSegment| SegmentEntry {
             number: live.segment.number(),
             dead: (*live.dead).clone(),
+            rows: Some(live.segment.rows()),
+            is_aside: false,
         };
+        let aside = state.set_aside().iter().map(SetAside::entry);
         Self {
             first_log: state.heads()[0].log().generation,
             next_segment,
             index,
-            segments: state.segments().iter().map(entry).collect(),
+            segments: aside.chain(state.segments().iter().map(entry)).collect(),
             documents: (**state.documents()).clone(),
         }
     }
@@ -104,7 +118,8 @@ impl Manifest {
         if crc32fast::hash(content).to_le_bytes() != checksum {
             return Err(corrupt("the manifest's checksum does not match"));
         }
-        let decoded = decode(content).filter(|_| version == FORMAT_VERSION);
+        // Version 1 had no manifests.
+        let decoded = decode(content, version).filter(|_| version > 1);
         decoded
             .ok_or_else(|| corrupt("the manifest's checksum matches but its content is impossible"))
     }
@@ -128,8 +143,10 @@ impl Manifest {
         bytes.extend_from_slice(&self.index.degree.to_le_bytes());
         bytes.extend_from_slice(&self.index.build_effort.to_le_bytes());
         bytes.extend_from_slice(&self.index.search_effort.to_le_bytes());
-        for SegmentEntry { number, dead } in &self.segments {
+        for SegmentEntry { number, dead, rows, is_aside } in &self.segments {
             bytes.extend_from_slice(&number.to_le_bytes());
+            bytes.extend_from_slice(&rows.unwrap_or(UNKNOWN_ROWS).to_le_bytes());
+            bytes.extend_from_slice(&u32::from(*is_aside).to_le_bytes());
             bytes.extend_from_slice(&(dead.serialized_size() as u64).to_le_bytes());
             // Writing to a vector does not fail.
             let _ = dead.serialize_into(&mut bytes);
@@ -144,7 +161,7 @@ impl Manifest {
     }
 }
 
-fn decode(content: &[u8]) -> Option<Manifest> {
+fn decode(content: &[u8], version: u32) -> Option<Manifest> {
     let mut reader = Reader::new(content);
     reader.take(MANIFEST_MAGIC.len())?;
     reader.u32()?;
@@ -161,10 +178,14 @@ fn decode(content: &[u8]) -> Option<Manifest> {
     let mut segments = Vec::new();
     for _ in 0..segment_count {
         let number = reader.u64()?;
+        let (rows, is_aside) = match version {
+            ..VERSION_WITH_ROWS => (None, false),
+            _ => (Some(reader.u32()?).filter(|rows| *rows != UNKNOWN_ROWS), reader.u32()? != 0),
+        };
         let bytes = usize::try_from(reader.u64()?).ok()?;
         let mut dead = Cursor::new(reader.take(bytes)?);
-        segments
-            .push(SegmentEntry { number, dead: RoaringBitmap::deserialize_from(&mut dead).ok()? });
+        let dead = RoaringBitmap::deserialize_from(&mut dead).ok()?;
+        segments.push(SegmentEntry { number, dead, rows, is_aside });
     }
     let mut documents = BTreeMap::new();
     for _ in 0..document_count {
@@ -193,12 +214,17 @@ mod tests {
         let mut manifest = Manifest::new(3, IndexOptions::default());
         manifest.next_segment = 9;
         manifest.segments = vec![
-            SegmentEntry { number: 2, dead: RoaringBitmap::new() },
-            SegmentEntry { number: 8, dead: [1, 5, 70_000].into_iter().collect() },
+            SegmentEntry { number: 2, dead: RoaringBitmap::new(), rows: Some(0), is_aside: false },
+            SegmentEntry {
+                number: 8,
+                dead: [1, 5, 70_000].into_iter().collect(),
+                rows: None,
+                is_aside: true,
+            },
         ];
         manifest.documents.insert("a.md".into(), Document { fingerprint: [7; 32], records: 3 });
         manifest.write(&Disk::default(), folder.path()).unwrap();
-        assert_eq!(Manifest::read(folder.path()).unwrap(), Some(manifest));
+        assert_eq!(Manifest::read(folder.path()).unwrap(), Some(manifest.clone()));
         let path = manifest_path(folder.path());
         let whole = fs::read(&path).unwrap();
         for position in 0..whole.len() {
@@ -209,5 +235,22 @@ mod tests {
             fs::write(&path, &whole[..position]).unwrap();
             assert!(Manifest::read(folder.path()).is_err(), "cut at {position}");
         }
+    }
+
+    #[test]
+    fn a_manifest_of_version_2_says_the_same_but_for_what_it_did_not_know() {
+        let mut manifest = Manifest::new(3, IndexOptions::default());
+        manifest.next_segment = 9;
+        let dead: RoaringBitmap = [4, 9].into_iter().collect();
+        manifest.segments = vec![SegmentEntry { number: 2, dead, rows: Some(70), is_aside: false }];
+        let mut bytes = manifest.encode().unwrap();
+        // As that version wrote it: without the rows and the state of each segment.
+        bytes.drain(MANIFEST_FIXED_BYTES + 8..MANIFEST_FIXED_BYTES + 16);
+        bytes[8..12].copy_from_slice(&2u32.to_le_bytes());
+        let end = bytes.len() - MANIFEST_CHECKSUM_BYTES;
+        let checksum = crc32fast::hash(&bytes[..end]).to_le_bytes();
+        bytes[end..].copy_from_slice(&checksum);
+        manifest.segments[0].rows = None;
+        assert_eq!(Manifest::parse("MANIFEST".as_ref(), &bytes).unwrap(), manifest);
     }
 }

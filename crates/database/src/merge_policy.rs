@@ -10,6 +10,10 @@ pub(crate) struct SegmentSize {
     pub(crate) rows: u64,
     pub(crate) dead: u64,
     pub(crate) is_indexed: bool,
+    /// A part that is derived from the others is damaged: the segment is to be written anew.
+    pub(crate) is_damaged: bool,
+    /// Live rows cannot be read: a segment without them would be a loss that nobody agreed to.
+    pub(crate) has_lost: bool,
 }
 
 impl SegmentSize {
@@ -44,12 +48,29 @@ impl MergeRules {
     }
 }
 
+/// A choice among segments, of which those with lost rows are left as they are.
+pub(crate) fn choose(
+    choice: fn(&[SegmentSize], &MergeRules) -> Option<Range<usize>>,
+    segments: &[SegmentSize],
+    rules: &MergeRules,
+) -> Option<Range<usize>> {
+    let mut start = 0;
+    for run in segments.split(|segment| segment.has_lost) {
+        if let Some(range) = choice(run, rules) {
+            return Some(start + range.start..start + range.end);
+        }
+        start += run.len() + 1;
+    }
+    None
+}
+
 /// The next merge, as a range of the segments; `None` where all is well.
 ///
 /// Only neighbours are merged, which keeps the order in which records were written. What is worn is
 /// rewritten; what is young grows together until it is worth a graph.
 pub(crate) fn next_merge(segments: &[SegmentSize], rules: &MergeRules) -> Option<Range<usize>> {
-    if let Some(worn) = segments.iter().position(SegmentSize::is_worn) {
+    let is_due = |segment: &SegmentSize| segment.is_damaged || segment.is_worn();
+    if let Some(worn) = segments.iter().position(is_due) {
         return Some(worn..worn + 1);
     }
     let young = segments.iter().rev().take_while(|segment| !segment.is_indexed).count();
@@ -112,7 +133,7 @@ pub(crate) fn complete_merge(segments: &[SegmentSize], rules: &MergeRules) -> Op
         let only = &segments[start];
         let wants_graph =
             rules.is_worth_a_graph(only.live()) && !only.is_indexed && rows <= rules.most_rows;
-        if end > start + 1 || only.dead > 0 || wants_graph {
+        if end > start + 1 || only.dead > 0 || only.is_damaged || wants_graph {
             return Some(start..end);
         }
         start = end;
@@ -125,11 +146,11 @@ mod tests {
     use super::*;
 
     fn graph(rows: u64) -> SegmentSize {
-        SegmentSize { rows, dead: 0, is_indexed: true }
+        SegmentSize { is_indexed: true, ..flat(rows) }
     }
 
     fn flat(rows: u64) -> SegmentSize {
-        SegmentSize { rows, dead: 0, is_indexed: false }
+        SegmentSize { rows, dead: 0, is_indexed: false, is_damaged: false, has_lost: false }
     }
 
     #[test]
@@ -167,7 +188,7 @@ mod tests {
         for index in [IndexOptions::default(), IndexOptions::exact()] {
             let rules = MergeRules { index, most_rows };
             let size =
-                |rows| SegmentSize { rows, dead: 0, is_indexed: index != IndexOptions::exact() };
+                |rows| SegmentSize { is_indexed: index != IndexOptions::exact(), ..flat(rows) };
             // Three times as many as 32 bits count, then what is written one after the other.
             let mut segments = vec![size(most_rows); 12];
             for _ in 0..40 {

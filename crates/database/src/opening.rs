@@ -15,6 +15,7 @@ use crate::manifest::{Manifest, SegmentEntry};
 use crate::replay::{Replayed, replay};
 use crate::schema::Schema;
 use crate::segment::{Segment, segment_path};
+use crate::set_aside::{SetAside, reconcile};
 use crate::state::{LiveSegment, State};
 use crate::text_search::text_index_segment;
 
@@ -53,10 +54,11 @@ pub(crate) fn open(disk: &Disk, folder: &Path) -> Result<Opened> {
     }
     let mut generation = manifest.first_log;
     let (log, schema) = open_log(disk, folder, generation, true)?;
-    let segments = open_segments(folder, &manifest, &schema, &[], Some(disk))?;
+    let (segments, aside) = open_segments(folder, &manifest, &schema, &[], Some(disk))?;
     let mut log = Arc::new(log);
     let head = Head::new(&schema, log.clone());
     let mut state = State::new(segments, manifest.documents.clone(), head);
+    state.set_aside_segments(aside);
     loop {
         let replayed = replay(&log, &schema, state)?;
         if generation == newest {
@@ -94,14 +96,15 @@ pub(crate) fn open_log(
     }
 }
 
-/// The manifest's segments; those among `known` are not opened again. Who may write says to what.
+/// The manifest's segments, and those that cannot be read; those among `known` are not opened again.
+/// Who may write says to what.
 pub(crate) fn open_segments(
     folder: &Path,
     manifest: &Manifest,
     schema: &Schema,
     known: &[LiveSegment],
     disk: Option<&Disk>,
-) -> Result<Vec<LiveSegment>> {
+) -> Result<(Vec<LiveSegment>, Vec<SetAside>)> {
     let open = |entry: &SegmentEntry| {
         let known = known.iter().find(|live| live.segment.number() == entry.number);
         let segment = match known {
@@ -116,12 +119,23 @@ pub(crate) fn open_segments(
             }
         };
         if entry.dead.max().is_some_and(|row| row >= segment.rows()) {
-            let reason = format!("segment {} has fewer rows than died in it", entry.number);
-            return Err(Error::corrupt(folder, 0, reason));
+            let reason = "the segment has fewer rows than died in it";
+            return Err(Error::corrupt(segment.path(), 40, reason));
         }
         Ok(LiveSegment { segment, dead: Arc::new(entry.dead.clone()) })
     };
-    manifest.segments.iter().map(open).collect()
+    let (mut segments, mut aside, mut back) = (Vec::new(), Vec::new(), Vec::new());
+    for entry in &manifest.segments {
+        match open(entry) {
+            Ok(live) => {
+                segments.push(live);
+                back.extend(entry.is_aside.then_some(entry.number));
+            }
+            Err(error) => aside.push(SetAside::new(entry, folder, error)?),
+        }
+    }
+    reconcile(&mut segments, &back)?;
+    Ok((segments, aside))
 }
 
 /// Removes what the manifest does not know: logs that became segments, segments that were merged or

@@ -28,7 +28,7 @@ impl Collection {
     ) -> Result<f64> {
         let (dimension, metric) = (self.schema().dimension, self.schema().metric);
         validate_queries(queries, queries.len() / dimension, dimension, metric)?;
-        self.recall_of(&self.snapshot()?, queries, &[], options, progress)
+        self.contain(|| self.recall_of(&self.snapshot()?, queries, &[], options, progress))
     }
 
     /// As [`Collection::recall`], with the vectors of `sample` records as queries, spread evenly
@@ -42,15 +42,17 @@ impl Collection {
         options: &SearchOptions<'_>,
         progress: Progress<'_>,
     ) -> Result<f64> {
-        let snapshot = self.snapshot()?;
-        let addresses = evenly(&snapshot, sample)?;
-        let mut queries = Vec::with_capacity(addresses.len() * self.schema().dimension);
-        for address in &addresses {
-            if let Some(record) = snapshot.record(*address)? {
-                queries.extend(record.vector);
+        self.contain(|| {
+            let snapshot = self.snapshot()?;
+            let addresses = evenly(&snapshot, sample)?;
+            let mut queries = Vec::with_capacity(addresses.len() * self.schema().dimension);
+            for address in &addresses {
+                if let Some(record) = snapshot.record(*address)? {
+                    queries.extend(record.vector);
+                }
             }
-        }
-        self.recall_of(&snapshot, &queries, &addresses, options, progress)
+            self.recall_of(&snapshot, &queries, &addresses, options, progress)
+        })
     }
 
     fn recall_of(

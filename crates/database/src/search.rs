@@ -268,6 +268,7 @@ impl Plan {
         best: &mut Best,
     ) -> Result<()> {
         let live = &self.snapshot.segments[walk.segment];
+        // Found to be damaged since the plan was made, which is then made anew.
         let Some(graph) = live.segment.graph() else {
             return self.search_coded(walk, query, best);
         };
@@ -295,11 +296,13 @@ impl Plan {
                 let expected = rows.len() as f64 / f64::from(graph.count());
                 let luck = f64::from(accepted.get()) / f64::from(met.get().max(1)) / expected;
                 if luck < LEAST_LUCK {
+                    live.segment.check_walks()?;
                     return self.scan_chosen(walk.segment, rows, query, best);
                 }
                 found
             }
         };
+        live.segment.check_walks()?;
         live.segment.learn_from_walk(started.elapsed(), self.effort);
         for (score, row) in found {
             best.push(score, Address::new(walk.segment, row));

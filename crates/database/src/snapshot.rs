@@ -5,7 +5,8 @@ use std::sync::Arc;
 use rayon::prelude::*;
 use roaring::RoaringBitmap;
 
-use crate::error::Result;
+use crate::containment::{damage_version, learn, readable};
+use crate::error::{Error, Result};
 use crate::filter::Filter;
 use crate::head::HeadSnapshot;
 use crate::record::{Hit, Id, Record};
@@ -20,6 +21,9 @@ use crate::state::{Address, LiveSegment};
 pub(crate) struct Snapshot {
     pub(crate) segments: Arc<Vec<LiveSegment>>,
     pub(crate) heads: Vec<HeadSnapshot>,
+    /// How often damage had been learned of in the segments: the rows that it had made unreadable
+    /// are dead here.
+    pub(crate) damage_version: u64,
 }
 
 /// The rows of a segment that a read is about.
@@ -44,6 +48,24 @@ impl LiveSegment {
 }
 
 impl Snapshot {
+    /// Whether there is less damage to meet in [`Snapshot::renewed`] than here, where a read ended in
+    /// this error.
+    pub(crate) fn learn_from(&self, error: &Error) -> bool {
+        learn(&self.segments, self.damage_version, error)
+    }
+
+    /// Whether damage was learned of since the snapshot was taken.
+    pub(crate) fn is_outdated(&self) -> bool {
+        damage_version(&self.segments) != self.damage_version
+    }
+
+    /// The same, without the rows that are known to be unreadable now.
+    pub(crate) fn renewed(&self) -> Self {
+        let damage_version = damage_version(&self.segments);
+        let heads = self.heads.clone();
+        Self { segments: readable(&self.segments), heads, damage_version }
+    }
+
     fn segment(&self, address: Address) -> Option<&LiveSegment> {
         self.segments.get(address.part())
     }
@@ -60,7 +82,8 @@ impl Snapshot {
         if let Some(live) = self.segment(address) {
             return match live.is_live(address.row()) {
                 true => live.segment.record(address.row()).map(Some),
-                false => Ok(None),
+                // It was found by its id: whoever asks for it is told.
+                false => live.segment.check_not_lost(address.row()).map(|()| None),
             };
         }
         self.head(address).map_or(Ok(None), |head| head.record(address.row()))

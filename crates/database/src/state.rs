@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use roaring::RoaringBitmap;
 
+use crate::containment::{contain, damage_version, readable};
 use crate::error::Result;
 use crate::graph::CodedRows;
 use crate::head::{Head, HeadSnapshot};
@@ -13,6 +14,7 @@ use crate::record::{Document, Id, Written};
 use crate::records::StoredRecord;
 use crate::schema::Schema;
 use crate::segment::Segment;
+use crate::set_aside::SetAside;
 use crate::snapshot::Snapshot;
 use crate::transaction::Changes;
 
@@ -24,8 +26,9 @@ pub(crate) struct LiveSegment {
 }
 
 impl LiveSegment {
+    /// Live rows that can be read, as far as is known.
     pub(crate) fn live_rows(&self) -> u64 {
-        u64::from(self.segment.rows()) - self.dead.len()
+        u64::from(self.segment.rows()) - self.dead.len() - self.lost().len()
     }
 
     pub(crate) fn is_live(&self, row: u32) -> bool {
@@ -33,7 +36,7 @@ impl LiveSegment {
     }
 
     /// The row of a live record.
-    fn find(&self, id: &Id) -> Result<Option<u32>> {
+    pub(crate) fn find(&self, id: &Id) -> Result<Option<u32>> {
         Ok(self.segment.find(id)?.filter(|row| self.is_live(*row)))
     }
 }
@@ -63,6 +66,8 @@ enum Location {
 pub(crate) struct State {
     /// Oldest first.
     segments: Arc<Vec<LiveSegment>>,
+    /// Those that cannot be read.
+    set_aside: Arc<Vec<SetAside>>,
     /// Oldest first; the last one takes the writes, the others are frozen. Never empty.
     heads: Vec<Head>,
     documents: Arc<BTreeMap<String, Document>>,
@@ -78,6 +83,7 @@ impl State {
     ) -> Self {
         Self {
             segments: Arc::new(segments),
+            set_aside: Arc::default(),
             heads: vec![head],
             documents: Arc::new(documents),
             sources: HashSet::new(),
@@ -86,7 +92,8 @@ impl State {
 
     pub(crate) fn snapshot(&self) -> Snapshot {
         let heads: Vec<HeadSnapshot> = self.heads.iter().map(Head::snapshot).collect();
-        Snapshot { segments: self.segments.clone(), heads }
+        let damage_version = damage_version(&self.segments);
+        Snapshot { segments: readable(&self.segments), heads, damage_version }
     }
 
     /// A copy that is only read. Costs some reference counts; what a later write changes of it is
@@ -94,6 +101,7 @@ impl State {
     pub(crate) fn frozen(&self) -> Self {
         Self {
             segments: self.segments.clone(),
+            set_aside: self.set_aside.clone(),
             heads: self.heads.iter().map(Head::frozen).collect(),
             documents: self.documents.clone(),
             sources: HashSet::new(),
@@ -102,6 +110,16 @@ impl State {
 
     pub(crate) fn segments(&self) -> &Arc<Vec<LiveSegment>> {
         &self.segments
+    }
+
+    /// Segments that cannot be read.
+    pub(crate) fn set_aside(&self) -> &[SetAside] {
+        &self.set_aside
+    }
+
+    /// From now on these are the ones that cannot be read.
+    pub(crate) fn set_aside_segments(&mut self, set_aside: Vec<SetAside>) {
+        self.set_aside = Arc::new(set_aside);
     }
 
     pub(crate) fn heads(&self) -> &[Head] {
@@ -139,12 +157,14 @@ impl State {
 
     /// Recent segments first: what is changed at all is mostly changed again.
     fn locate_in_segments(&self, id: &Id) -> Result<Option<SegmentRow>> {
-        for (segment, live) in self.segments.iter().enumerate().rev() {
-            if let Some(row) = live.find(id)? {
-                return Ok(Some(SegmentRow { segment, row }));
+        contain(&self.segments, || {
+            for (segment, live) in self.segments.iter().enumerate().rev() {
+                if let Some(row) = live.find(id)? {
+                    return Ok(Some(SegmentRow { segment, row }));
+                }
             }
-        }
-        Ok(None)
+            Ok(None)
+        })
     }
 
     pub(crate) fn contains(&self, id: &Id) -> Result<bool> {
@@ -160,7 +180,7 @@ impl State {
         }))
     }
 
-    /// The source that a live record came from.
+    /// The source that a live record came from; `None` also where the record cannot be read.
     pub(crate) fn source(&self, id: &Id) -> Result<Option<Arc<str>>> {
         let place = match self.locate(id)? {
             None => return Ok(None),
@@ -168,7 +188,11 @@ impl State {
                 self.heads[head].record(slot).and_then(|record| record.place.clone())
             }
             Some(Location::Segment(SegmentRow { segment, row })) => {
-                self.segments[segment].segment.stored(row)?.place
+                let segment = &self.segments[segment].segment;
+                contain(&self.segments, || match segment.is_lost(row) {
+                    true => Ok(None),
+                    false => Ok(segment.stored(row)?.place),
+                })?
             }
         };
         Ok(place.map(|place| place.source))
@@ -258,7 +282,8 @@ impl State {
 
     /// Lets go of the segments that hold nothing live any more; returns their numbers.
     pub(crate) fn remove_empty_segments(&mut self) -> Vec<u64> {
-        let is_empty = |live: &LiveSegment| live.live_rows() == 0;
+        // What cannot be read is there all the same.
+        let is_empty = |live: &LiveSegment| live.dead.len() == u64::from(live.segment.rows());
         let empty = self.segments.iter().filter(|live| is_empty(live));
         let numbers: Vec<u64> = empty.map(|live| live.segment.number()).collect();
         if !numbers.is_empty() {

@@ -20,6 +20,8 @@ pub struct CollectionStats {
     pub live_bytes: u64,
     /// Of these, bytes that a compaction would free, a share of each segment's.
     pub dead_bytes: u64,
+    /// Files that are known to be damaged or missing.
+    pub damaged_files: usize,
     /// The number of the log that takes the writes.
     pub generation: u64,
     /// An estimate of the memory in use. Segments are mapped files, which the operating system
@@ -39,10 +41,12 @@ impl CollectionStats {
             file_bytes: 0,
             live_bytes: 0,
             dead_bytes: 0,
+            damaged_files: state.set_aside().len(),
             generation,
             memory_bytes: state.memory_bytes(),
         };
         for live in state.segments().iter() {
+            stats.damaged_files += usize::from(live.segment.damage_version() > 0);
             let (bytes, rows) = (live.segment.file_bytes(), u64::from(live.segment.rows()));
             let dead =
                 (u128::from(bytes) * u128::from(live.dead.len()) / u128::from(rows.max(1))) as u64;

@@ -10,9 +10,10 @@ use rayon::{ThreadPool, ThreadPoolBuilder};
 use roaring::RoaringBitmap;
 
 use crate::background::Background;
+use crate::containment::{damage_version, learn};
 use crate::error::Result;
 use crate::index_options::IndexOptions;
-use crate::merge_policy::{MergeRules, SegmentSize, complete_merge, next_merge};
+use crate::merge_policy::{MergeRules, SegmentSize, choose, complete_merge, next_merge};
 use crate::segment::{self, Segment, SegmentSource, segment_path};
 use crate::sources::{HeadSource, MergeSource};
 use crate::state::{LiveSegment, State};
@@ -217,13 +218,13 @@ impl Store {
         }
     }
 
-    fn merge_rules(&self) -> MergeRules {
+    pub(crate) fn merge_rules(&self) -> MergeRules {
         MergeRules { index: self.index(), most_rows: self.limits().merged_rows }
     }
 
     /// The merge that the background would do next.
     pub(crate) fn next_merge(&self, state: &State) -> Option<Range<usize>> {
-        next_merge(&sizes(state), &self.merge_rules())
+        choose(next_merge, &sizes(state), &self.merge_rules())
     }
 
     fn merge_in_background(self: &Arc<Self>) -> Result<()> {
@@ -267,14 +268,19 @@ impl Store {
         self.flush_heads(Extent::Everything)?;
         self.merge_now(
             |segments, _| {
-                let worn = segments.iter().position(|segment| segment.dead > 0)?;
+                let is_due = |segment: &SegmentSize| segment.dead > 0 || segment.is_damaged;
+                let worn = segments.iter().position(is_due)?;
                 Some(worn..worn + 1)
             },
             progress,
         )
     }
 
-    fn merge_now(self: &Arc<Self>, choose: Choice, progress: Progress<'_>) -> Result<()> {
+    pub(crate) fn merge_now(
+        self: &Arc<Self>,
+        choose: Choice,
+        progress: Progress<'_>,
+    ) -> Result<()> {
         self.giving_way.store(true, Ordering::Relaxed);
         let merging = self.merging.lock();
         self.giving_way.store(false, Ordering::Relaxed);
@@ -288,19 +294,36 @@ impl Store {
     }
 
     /// Does the merge that is chosen; returns whether there was one.
-    fn merge(&self, choose: Choice, progress: Progress<'_>) -> Result<bool> {
+    fn merge(&self, choice: Choice, progress: Progress<'_>) -> Result<bool> {
         let rules = self.merge_rules();
-        let source = {
+        let (source, damage) = {
             let state = self.state()?;
-            let Some(range) = choose(&sizes(&state), &rules) else {
+            let Some(range) = choose(choice, &sizes(&state), &rules) else {
                 return Ok(false);
             };
-            MergeSource::new(state.segments()[range].to_vec())
+            let segments = state.segments()[range].to_vec();
+            let damage = damage_version(&segments);
+            (MergeSource::new(segments), damage)
         };
+        match self.merge_segments(&source, &rules, progress) {
+            // With what is known of it now, another merge may be the right one.
+            Err(error) if learn(source.segments(), damage, &error) => {}
+            merged => merged?,
+        }
+        Ok(true)
+    }
+
+    /// Puts one segment in the place of those of a source.
+    pub(crate) fn merge_segments(
+        &self,
+        source: &MergeSource,
+        rules: &MergeRules,
+        progress: Progress<'_>,
+    ) -> Result<()> {
         let index = &rules.index;
         let wants_graph =
             source.rows() >= index.minimum_rows && u64::from(source.rows()) <= rules.most_rows;
-        let segment = self.write_segment(&source, wants_graph.then_some(index), progress)?;
+        let segment = self.write_segment(source, wants_graph.then_some(index), progress)?;
         self.prepare_texts(segment.as_deref(), Vec::new(), Some(&source.text_origins()));
         if self.view().is_searched() {
             self.make_codes(segment.as_deref());
@@ -309,14 +332,13 @@ impl Store {
             source.segments().iter().map(|live| live.segment.number()).collect();
         self.with_writer(|_| {
             self.change_state(|state| {
-                let dead = Arc::new(died_meanwhile(&source, state.segments()));
+                let dead = Arc::new(died_meanwhile(source, state.segments()));
                 let merged = segment.map(|segment| LiveSegment { segment, dead });
                 state.replace_segments(&numbers, merged);
             })
         })?;
         numbers.into_iter().for_each(|number| self.outdate_segment(number));
-        self.publish()?;
-        Ok(true)
+        self.publish()
     }
 }
 
@@ -328,6 +350,9 @@ fn sizes(state: &State) -> Vec<SegmentSize> {
         rows: u64::from(live.segment.rows()),
         dead: live.dead.len(),
         is_indexed: live.segment.is_indexed(),
+        // Rows that could not be read may have died since.
+        is_damaged: live.segment.is_to_be_rebuilt() || !live.segment.lost_rows().is_empty(),
+        has_lost: !live.lost().is_empty(),
     };
     state.segments().iter().map(size).collect()
 }

@@ -12,7 +12,7 @@ use crate::format::{COLLECTIONS_FOLDER, FORMAT_FILE, FRAME_TRANSACTION};
 use crate::frames::{Fault, Frames};
 use crate::generations::{generations, log_path};
 use crate::log::LogFile;
-use crate::manifest::Manifest;
+use crate::manifest::{Manifest, SegmentEntry};
 use crate::record::Id;
 use crate::schema::Schema;
 use crate::segment::{Segment, segment_path};
@@ -114,18 +114,29 @@ pub(crate) fn verify_each(
 /// How often a collection is begun anew because a writer replaced its files meanwhile.
 const ATTEMPTS: usize = 5;
 
+/// What a segment is whose file is not there.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Missing {
+    /// The end of the attempt: a writer may have removed it meanwhile.
+    Error,
+    /// A problem like any other.
+    Problem,
+}
+
 fn verify_collection(folder: &Path, name: String) -> CollectionReport {
     for _ in 1..ATTEMPTS {
         let before = Manifest::read(folder).ok();
         let mut report = CollectionReport { name: name.clone(), ..CollectionReport::default() };
-        let outcome = verify_files(folder, &mut report);
-        let is_missing = |error: &Error| matches!(error, Error::Io { source, .. } if source.kind() == ErrorKind::NotFound);
-        if !outcome.as_ref().is_err_and(is_missing) || Manifest::read(folder).ok() == before {
+        let outcome = verify_files(folder, Missing::Error, &mut report);
+        if !outcome.as_ref().is_err_and(Error::is_missing_file) {
             return finish(outcome, report, folder);
+        }
+        if Manifest::read(folder).ok() == before {
+            break;
         }
     }
     let mut report = CollectionReport { name, ..CollectionReport::default() };
-    let outcome = verify_files(folder, &mut report);
+    let outcome = verify_files(folder, Missing::Problem, &mut report);
     finish(outcome, report, folder)
 }
 
@@ -139,6 +150,13 @@ fn finish(outcome: Result<()>, mut report: CollectionReport, folder: &Path) -> C
 fn problem(error: Error, folder: &Path) -> Problem {
     match error {
         Error::Corrupt { path, offset, reason } => Problem { file: path, offset, what: reason },
+        error if error.is_missing_file() => {
+            let what = "the file is missing".to_owned();
+            match error {
+                Error::Io { path, .. } => Problem { file: path, offset: 0, what },
+                _ => Problem { file: folder.to_owned(), offset: 0, what },
+            }
+        }
         Error::Io { path, .. } if !path.as_os_str().is_empty() => {
             Problem { what: format!("{} cannot be read", path.display()), file: path, offset: 0 }
         }
@@ -146,7 +164,7 @@ fn problem(error: Error, folder: &Path) -> Problem {
     }
 }
 
-fn verify_files(folder: &Path, report: &mut CollectionReport) -> Result<()> {
+fn verify_files(folder: &Path, missing: Missing, report: &mut CollectionReport) -> Result<()> {
     let manifest = Manifest::read(folder)?;
     let logs = generations(folder)?;
     let Some(&newest) = logs.last() else {
@@ -167,12 +185,17 @@ fn verify_files(folder: &Path, report: &mut CollectionReport) -> Result<()> {
             let entries = manifest.iter().flat_map(|manifest| &manifest.segments);
             for entry in entries {
                 let path = segment_path(folder, entry.number);
-                match verify_segment(&path, entry.number, &schema, report) {
+                match verify_segment(&path, entry, &schema, report) {
                     Ok(segment) => segments.push(LiveSegment {
                         segment: segment.into(),
                         dead: entry.dead.clone().into(),
                     }),
-                    Err(error) if matches!(error, Error::Io { .. }) => return Err(error),
+                    Err(error)
+                        if matches!(error, Error::Io { .. })
+                            && !(missing == Missing::Problem && error.is_missing_file()) =>
+                    {
+                        return Err(error);
+                    }
                     Err(error) => report.problems.push(problem(error, folder)),
                 }
             }
@@ -205,11 +228,14 @@ fn verify_files(folder: &Path, report: &mut CollectionReport) -> Result<()> {
 
 fn verify_segment(
     path: &Path,
-    number: u64,
+    entry: &SegmentEntry,
     schema: &Schema,
     report: &mut CollectionReport,
 ) -> Result<Segment> {
-    let segment = Segment::open(path, number, schema)?;
+    let segment = Segment::open(path, entry.number, schema)?;
+    if entry.dead.max().is_some_and(|row| row >= segment.rows()) {
+        return Err(Error::corrupt(path, 40, "the segment has fewer rows than died in it"));
+    }
     report.segments += 1;
     report.bytes += segment.file_bytes();
     segment.verify(&mut |offset, what| {

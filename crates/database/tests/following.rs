@@ -76,7 +76,7 @@ fn damage_behind_which_the_log_goes_on_is_an_error_and_not_a_standstill() {
 }
 
 #[test]
-fn a_missing_file_is_an_error_where_no_writer_removed_it() {
+fn a_missing_file_is_a_loss_where_no_writer_removed_it() {
     let folder = tempdir().unwrap();
     let database = open_batch(folder.path());
     let records = collection(&database, 2);
@@ -89,8 +89,12 @@ fn a_missing_file_is_an_error_where_no_writer_removed_it() {
     let segment = folder.path().join("collections/c/000001.seg");
     let aside = folder.path().join("aside");
     fs::rename(&segment, &aside).unwrap();
-    assert!(matches!(reader.collection("c", None), Err(Error::Io { path, .. }) if path == segment));
+    let damage = reader.collection("c", None).unwrap().damage().unwrap();
+    let told: Vec<_> = damage.iter().map(|file| (&file.file, file.lost_records)).collect();
+    assert_eq!(told, [(&segment, Some(300))]);
     fs::rename(&aside, &segment).unwrap();
+    let reader = Database::open_read_only(folder.path()).unwrap();
+    assert_eq!(reader.collection("c", None).unwrap().damage().unwrap(), []);
     assert_eq!(reader.collection("c", None).unwrap().len().unwrap(), 300);
     assert!(matches!(reader.collection("d", None), Err(Error::NotFound { .. })));
     assert!(matches!(

@@ -141,5 +141,5 @@ fn a_database_of_format_version_1_opens_and_becomes_one_of_the_newest() {
         records.compact().unwrap();
     }
     assert!(path.join("collections/c/MANIFEST").exists());
-    assert_eq!(fs::read(path.join("FORMAT")).unwrap()[8], 2);
+    assert_eq!(fs::read(path.join("FORMAT")).unwrap()[8], 3);
 }

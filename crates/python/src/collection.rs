@@ -6,11 +6,12 @@ use database::{Batch, ElementType, Filter, GroupBy, PreparedSearch, SearchOption
 use numpy::{IntoPyArray, PyArray2, PyArrayMethods};
 use pyo3::exceptions::PyTypeError;
 use pyo3::prelude::*;
-use pyo3::types::PyDict;
+use pyo3::types::{PyDict, PyList};
 
 use crate::arrays::Matrix;
 use crate::columns::{NonFinite, are_texts, drop_non_finite, metadata_column, text_column};
 use crate::convert;
+use crate::damage;
 use crate::encoder::Encoder;
 use crate::errors::{Kind, OrRaise};
 use crate::index::{self, Index};
@@ -53,6 +54,7 @@ pub(crate) fn stats_to_dict<'py>(
     dict.set_item("dead_bytes", stats.dead_bytes)?;
     dict.set_item("memory_bytes", stats.memory_bytes)?;
     dict.set_item("generation", stats.generation)?;
+    dict.set_item("damaged_files", stats.damaged_files)?;
     Ok(dict)
 }
 
@@ -107,10 +109,12 @@ impl Collection {
             Ok((prepared, found))
         };
         let (prepared, found) = py.detach(here).or_raise()?;
-        match found {
-            Some(found) => found.or_raise(),
-            None => threads::run(py, || search(&prepared))?.or_raise(),
-        }
+        let found = match found {
+            Some(found) => found.or_raise()?,
+            None => threads::run(py, || search(&prepared))?.or_raise()?,
+        };
+        damage::warn(py, &self.inner)?;
+        Ok(found)
     }
 
     /// The vectors of texts that are stored.
@@ -265,6 +269,7 @@ impl Collection {
         let py = ids.py();
         let ids = convert::ids(ids)?;
         let records = py.detach(|| self.inner.get(&ids)).or_raise()?;
+        damage::warn(py, &self.inner)?;
         let schema = self.inner.schema();
         Ok(records
             .into_iter()
@@ -389,6 +394,7 @@ impl Collection {
         if let Some(group_by) = group_by {
             let search = || self.inner.search_groups(&query.values, &options, &group_by, offset);
             let groups = threads::run(py, search)?.or_raise()?;
+            damage::warn(py, &self.inner)?;
             return Ok(groups.into_iter().flat_map(|(_, hits)| hits).map(Hit::from).collect());
         }
         // A limit of 0 is refused, whatever the offset.
@@ -455,10 +461,12 @@ impl Collection {
     /// How many records there are, or how many match `where`.
     #[pyo3(signature = (r#where = None))]
     fn count(&self, py: Python<'_>, r#where: Option<&Bound<'_, PyAny>>) -> PyResult<usize> {
-        match filter(r#where)? {
-            Some(filter) => threads::run(py, || self.inner.count(&filter))?.or_raise(),
-            None => self.inner.len().or_raise(),
-        }
+        let count = match filter(r#where)? {
+            Some(filter) => threads::run(py, || self.inner.count(&filter))?.or_raise()?,
+            None => self.inner.len().or_raise()?,
+        };
+        damage::warn(py, &self.inner)?;
+        Ok(count)
     }
 
     /// The sources that were ingested, sorted.
@@ -608,7 +616,25 @@ impl Collection {
         py.detach(|| self.inner.flush()).or_raise()
     }
 
-    /// What the collection takes: records, sources, bytes on disk (live and dead) and in memory.
+    /// What is known to be damaged, a dict for each file: its path (`file`), what is wrong at which byte
+    /// (`problems`), how many records cannot be read (`lost_records`; None where nobody knows), and
+    /// their ids as far as they can be told (`lost_ids`).
+    ///
+    /// Searches and reads find out what they meet, and go on around it: an index that is damaged is
+    /// not used and is written anew in the background (DamageWarning); records that cannot be read
+    /// are left out (LossWarning), and asking for one by its id raises CorruptError. `verify` looks
+    /// at everything.
+    ///
+    /// >>> import rust_ai_core as rac
+    /// >>> with rac.open("notes.rac") as db:
+    /// ...     db.collection("items", dimension=2).damage()
+    /// []
+    fn damage<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyList>> {
+        damage::to_list(py, &py.detach(|| self.inner.damage()).or_raise()?)
+    }
+
+    /// What the collection takes: records, sources, bytes on disk (live and dead) and in memory, and
+    /// how many files are known to be damaged.
     fn stats<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyDict>> {
         stats_to_dict(py, &self.inner.stats().or_raise()?)
     }

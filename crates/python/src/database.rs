@@ -9,6 +9,7 @@ use pyo3::types::PyDict;
 
 use crate::collection::{Collection, stats_to_dict};
 use crate::convert::optional_count;
+use crate::damage;
 use crate::errors::{Kind, OrRaise};
 use crate::index;
 use crate::optimize;
@@ -271,6 +272,7 @@ impl Database {
         };
         let collection =
             py.detach(|| self.inner.collection_with_index(name, Some(asked), index)).or_raise()?;
+        damage::warn(py, &collection)?;
         Ok(Collection::new(collection, encoder.map(|(_, encoder)| encoder)))
     }
 
@@ -340,6 +342,35 @@ impl Database {
         progress: Option<&Bound<'_, PyAny>>,
     ) -> PyResult<()> {
         optimize::run(py, progress, |report| self.inner.snapshot()?.backup(&path, report))
+    }
+
+    /// Reads everything, and makes sound what is damaged: indexes are written anew from the records.
+    /// Returns what was damaged, for each collection that was: a list as of `Collection.damage`.
+    ///
+    /// Records that cannot be read stay where they are, and the database damaged, for whoever can
+    /// rescue their files, or has a backup of them. With `accept_loss=True` they are given up:
+    /// their files are removed, once what can be read of them was written elsewhere. Copy the files
+    /// first if in doubt. `progress` is True for a bar or a callable that gets the steps done and the
+    /// steps in all.
+    ///
+    /// >>> import rust_ai_core as rac
+    /// >>> with rac.open("notes.rac") as db:
+    /// ...     db.repair()
+    /// {}
+    #[pyo3(signature = (*, accept_loss = false, progress = None))]
+    fn repair<'py>(
+        &self,
+        py: Python<'py>,
+        accept_loss: bool,
+        progress: Option<&Bound<'py, PyAny>>,
+    ) -> PyResult<Bound<'py, PyDict>> {
+        let repaired =
+            optimize::run(py, progress, |report| self.inner.repair(accept_loss, report))?;
+        let dict = PyDict::new(py);
+        for (name, files) in repaired.iter().filter(|(_, files)| !files.is_empty()) {
+            dict.set_item(name, damage::to_list(py, files)?)?;
+        }
+        Ok(dict)
     }
 
     /// Brings everything to the disk and lets go of the directory. Later calls on the database and

@@ -11,6 +11,7 @@ mod chunking;
 mod collection;
 mod columns;
 mod convert;
+mod damage;
 mod database;
 mod document;
 mod encoder;

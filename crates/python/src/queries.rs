@@ -5,6 +5,7 @@ use pyo3::prelude::*;
 
 use crate::collection::{Collection, filter};
 use crate::convert;
+use crate::damage;
 use crate::errors::{Kind, OrRaise};
 use crate::record::Record;
 use crate::threads;
@@ -53,6 +54,7 @@ impl Collection {
         let limit = limit.unwrap_or(usize::MAX);
         let find = || self.inner.find(filter.as_ref(), order.as_ref(), offset, limit);
         let records = threads::run(py, find)?.or_raise()?;
+        damage::warn(py, &self.inner)?;
         let schema = self.inner.schema();
         Ok(records.into_iter().map(|record| Record::of(record, schema)).collect())
     }
@@ -87,6 +89,7 @@ impl Collection {
         let filter = filter(r#where)?;
         let facet = || self.inner.facet(&key, filter.as_ref()).map(|counts| counts.into_sorted());
         let counts = threads::run(py, facet)?.or_raise()?;
+        damage::warn(py, &self.inner)?;
         let counts = counts.into_iter().take(limit.unwrap_or(usize::MAX));
         counts.map(|(value, count)| Ok((convert::json_to_python(py, &value)?, count))).collect()
     }

@@ -6,6 +6,7 @@ use std::vec;
 use database::{Collection, Cursor, Record as Stored};
 use pyo3::prelude::*;
 
+use crate::damage;
 use crate::errors::OrRaise;
 use crate::record::Record;
 
@@ -58,6 +59,9 @@ impl RecordIterator {
             }
         };
         let record = py.detach(next).or_raise()?;
+        if record.is_none() {
+            damage::warn(py, &self.collection)?;
+        }
         Ok(record.map(|record| Record::of(record, self.collection.schema())))
     }
 }

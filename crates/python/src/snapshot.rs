@@ -5,6 +5,7 @@ use pyo3::prelude::*;
 use pyo3::types::PyDict;
 
 use crate::collection::Collection;
+use crate::damage;
 use crate::database::database_stats_to_dict;
 use crate::errors::OrRaise;
 
@@ -34,8 +35,10 @@ impl Snapshot {
     /// A collection, of which everything can be read as of any other: `get`, `search`, `count`, ...
     /// What would write raises ReadOnlyError. Raises NotFoundError (a KeyError) for one that was
     /// not there when the snapshot was taken.
-    fn collection(&self, name: &str) -> PyResult<Collection> {
-        Ok(Collection::new(self.inner.collection(name).or_raise()?, None))
+    fn collection(&self, py: Python<'_>, name: &str) -> PyResult<Collection> {
+        let collection = self.inner.collection(name).or_raise()?;
+        damage::warn(py, &collection)?;
+        Ok(Collection::new(collection, None))
     }
 
     /// The names of all collections that were there, sorted.

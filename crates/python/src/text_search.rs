@@ -5,6 +5,7 @@ use pyo3::prelude::*;
 use pyo3::types::{PyDict, PyString};
 
 use crate::collection::Collection;
+use crate::damage;
 use crate::errors::{Kind, OrRaise};
 use crate::queries;
 use crate::record::Hit;
@@ -107,6 +108,7 @@ pub(crate) fn search(
         let search = || inner.search_hybrid(&vector, &words, options, &fusion, group_by, offset);
         threads::run(py, search)?.or_raise()?
     };
+    damage::warn(py, inner)?;
     let hit = |hit: database::Hit| {
         let highlights = hit.text.as_deref().map(|text| words.highlights(text));
         Hit::with_highlights(hit, highlights.unwrap_or_default())

@@ -32,6 +32,11 @@ impl Header {
         }
     }
 
+    /// That of a graph whose records are laid out like this, and of which nothing else is known.
+    pub(crate) fn of_records(layout: Layout) -> Self {
+        Self { layout, seed: SEED_OF_ROTATION, unit: 1.0, typical: 1.0, section_checksum: 0 }
+    }
+
     pub(crate) fn to_page(&self) -> Vec<u8> {
         let layout = &self.layout;
         let mut page = Vec::with_capacity(PAGE_BYTES);

@@ -53,6 +53,7 @@ mod prune;
 mod query;
 mod random;
 mod refine;
+mod salvage;
 mod search;
 mod space;
 mod walk;

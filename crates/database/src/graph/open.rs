@@ -1,6 +1,7 @@
 //! A graph that was built, read where it lies.
 
 use std::ops::Range;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use kernels::{Backend, ElementType, Rotation};
 
@@ -35,8 +36,9 @@ impl<T: AsRef<[u8]> + Send + Sync> Region for T {
 
 /// A graph to search.
 ///
-/// Damaged bytes make wrong scores or neighbours, never a panic or an endless walk; what opening
-/// does not check, [`Graph::verify`] does.
+/// A record is compared with its checksum when it is first scored. Whoever searches asks
+/// [`Graph::check_met`] afterwards: damaged bytes make wrong scores or neighbours, never a panic or
+/// an endless walk.
 pub struct Graph<R> {
     region: R,
     header: Header,
@@ -49,6 +51,10 @@ pub struct Graph<R> {
     record_bytes: usize,
     vector: Range<usize>,
     block_bytes: usize,
+    /// A bit a record: it is what was written.
+    checked: Box<[AtomicU64]>,
+    /// One more than the number of a damaged record that was met; 0 for none.
+    damaged: AtomicU64,
 }
 
 impl<R: Region> Graph<R> {
@@ -68,6 +74,13 @@ impl<R: Region> Graph<R> {
                 reason: "the checksum of its entry points is wrong",
             });
         }
+        Ok(Self::with_header(region, header))
+    }
+
+    /// The region is as long as the header says.
+    pub(super) fn with_header(region: R, header: Header) -> Self {
+        let layout = header.layout;
+        let section = &region.bytes()[PAGE_BYTES..layout.records_offset()];
         let blocks = layout.entry_blocks_offset();
         let centre = section[RECORD_FIXED_BYTES..blocks]
             .chunks_exact(4)
@@ -75,7 +88,7 @@ impl<R: Region> Graph<R> {
             .collect();
         let entry_scales = scales_of(section);
         let first = PAGE_BYTES + blocks;
-        Ok(Self {
+        Self {
             rotation: Rotation::new(layout.dimension, header.seed),
             centre,
             backend: Backend::active(),
@@ -86,9 +99,11 @@ impl<R: Region> Graph<R> {
             vector: layout.vector_offset()
                 ..layout.vector_offset() + layout.element.row_bytes(layout.dimension),
             block_bytes: layout.block_bytes(),
+            checked: (0..layout.count.div_ceil(64)).map(|_| AtomicU64::new(0)).collect(),
+            damaged: AtomicU64::new(0),
             header,
             region,
-        })
+        }
     }
 
     fn layout(&self) -> &Layout {
@@ -144,6 +159,7 @@ impl<R: Region> Graph<R> {
     /// There is no such row.
     #[inline]
     pub fn score(&self, query: &Query<'_>, row: u32) -> f32 {
+        self.check(row);
         let record = self.record(row);
         let score = query.scorer.score(&record[self.vector.clone()]);
         let score = match self.header.layout.metric {
@@ -179,6 +195,59 @@ impl<R: Region> Graph<R> {
         (&record[self.vector.clone()], f32_at(record, 0))
     }
 
+    /// Compares a record with its checksum, if that was not done before.
+    #[inline]
+    fn check(&self, row: u32) {
+        let (word, bit) = (&self.checked[row as usize / 64], 1 << (row % 64));
+        // Nothing is published by a bit but itself, since the bytes never change: no order is needed.
+        if word.load(Ordering::Relaxed) & bit == 0 {
+            self.check_now(row);
+        }
+    }
+
+    #[cold]
+    fn check_now(&self, row: u32) {
+        match record_is_whole(self.record(row)) {
+            true => self.trust(row),
+            false => self.damaged.store(u64::from(row) + 1, Ordering::Relaxed),
+        }
+    }
+
+    /// Takes a record's vector for what was written from now on: for those who know by other means.
+    pub(crate) fn trust(&self, row: u32) {
+        self.checked[row as usize / 64].fetch_or(1 << (row % 64), Ordering::Relaxed);
+    }
+
+    /// Whether a record was found to be what was written.
+    pub(crate) fn is_trusted(&self, row: u32) -> bool {
+        self.check(row);
+        self.checked[row as usize / 64].load(Ordering::Relaxed) & 1 << (row % 64) != 0
+    }
+
+    /// Tells whether a damaged record was met, by this search or by another one.
+    ///
+    /// # Errors
+    /// `Damaged`, with where the record is.
+    pub fn check_met(&self) -> Result<(), GraphError> {
+        match self.damaged.load(Ordering::Relaxed) {
+            0 => Ok(()),
+            row => Err(self.damaged_record((row - 1) as u32)),
+        }
+    }
+
+    fn damaged_record(&self, row: u32) -> GraphError {
+        GraphError::Damaged {
+            offset: self.record_range(row).start as u64,
+            reason: "the checksum of a record is wrong",
+        }
+    }
+
+    /// Where a row's vector, and what it takes to score it, are in the region.
+    pub(crate) fn vector_ranges(&self, row: u32) -> [Range<usize>; 2] {
+        let start = self.record_range(row).start;
+        [start..start + 4, start + self.vector.start..start + self.vector.end]
+    }
+
     /// Checks that a row's record is as it was written.
     ///
     /// # Errors
@@ -190,10 +259,7 @@ impl<R: Region> Graph<R> {
         if record_is_whole(self.record(row)) {
             return Ok(());
         }
-        Err(GraphError::Damaged {
-            offset: self.record_range(row).start as u64,
-            reason: "the checksum of a record is wrong",
-        })
+        Err(self.damaged_record(row))
     }
 
     pub(crate) fn start(&self, query: &Query<'_>) -> Start<'_> {

@@ -190,6 +190,37 @@ impl Blocks {
         Ok(())
     }
 
+    /// Compares every block with its checksum, and remembers which are what was written, also those
+    /// whose checksum stands in a block that is not. Returns the runs of the others, in bytes; the
+    /// header may be one.
+    pub(super) fn damaged_runs(&self) -> Vec<Range<u64>> {
+        let mut damaged: Vec<Range<u64>> = Vec::new();
+        let is_whole = self.mapping.bytes().first_chunk().is_some_and(checksum_matches);
+        if !is_whole {
+            damaged.push(0..BLOCK);
+        }
+        let blocks = self.mapping.bytes().len() as u64 / BLOCK;
+        for block in 1..blocks {
+            let index = block - 1;
+            let checksum_block = self.first_checksum_block + index / CHECKSUMS_A_BLOCK;
+            let compared = match block < self.first_checksum_block {
+                true => self.compare(block, checksum_block, index),
+                false => self.check_checksums(block),
+            };
+            let (word, bit) = (&self.checked[(block / 64) as usize], 1 << (block % 64));
+            if compared.is_ok() {
+                word.fetch_or(bit, Ordering::Relaxed);
+                continue;
+            }
+            word.fetch_and(!bit, Ordering::Relaxed);
+            match damaged.last_mut() {
+                Some(run) if run.end == block * BLOCK => run.end += BLOCK,
+                _ => damaged.push(block * BLOCK..(block + 1) * BLOCK),
+            }
+        }
+        damaged
+    }
+
     /// Compares every block with its checksum, whether it was checked before or not, and tells the
     /// offset of each run of damaged blocks and what is wrong there. The pages that it read do not
     /// stay in memory.

@@ -10,6 +10,8 @@
 
 mod blocks;
 mod codes;
+mod damage;
+mod examine;
 mod filters;
 mod graph_writer;
 mod header;
@@ -33,6 +35,7 @@ use std::sync::{Arc, OnceLock};
 use serde_json::Value;
 
 use self::blocks::Blocks;
+use self::damage::KnownDamage;
 use self::header::Header;
 pub use self::region::{GraphBytes, SectionBytes};
 use self::vectors::Vectors;
@@ -98,13 +101,16 @@ pub struct Segment {
     texts: SegmentTexts,
     /// Of vectors that are in no graph, once somebody made them; `None` where they cannot be made.
     codes: OnceLock<Option<CodedRows>>,
+    damage: KnownDamage,
 }
 
 impl Segment {
-    /// Maps a segment. Reads and checks its header; the rest is checked when it is touched.
+    /// Maps a segment. Reads and checks its header; the rest is checked when it is touched. A graph
+    /// that cannot be used is known to be damaged from then on, and its vectors are read all the same.
     ///
     /// # Errors
-    /// `Corrupt` where the file is not a whole segment of this number and for this schema,
+    /// `Corrupt` where the file is not a whole segment of this number and for this schema, or where
+    /// nothing is left of a graph that says where its vectors are;
     /// `Version` where a newer release wrote it, `Io` where it cannot be opened.
     pub fn open(path: &Path, number: u64, schema: &Schema) -> Result<Self> {
         let mapping = File::open(path)
@@ -114,9 +120,11 @@ impl Segment {
         // The header was found to have every section that a segment of this kind needs.
         let section = |kind| header.section(kind).unwrap_or_default();
         let mapping = Arc::new(mapping);
-        Ok(Self {
-            vectors: Vectors::open(path, &mapping, &header)?,
-            blocks: Blocks::new(path, mapping, header.salt, section(SECTION_CHECKSUMS)),
+        let blocks = Blocks::new(path, mapping.clone(), header.salt, section(SECTION_CHECKSUMS));
+        let (vectors, problem) = Vectors::open(&blocks, &mapping, &header)?;
+        let segment = Self {
+            vectors,
+            blocks,
             records: section(SECTION_RECORDS),
             record_offsets: section(SECTION_RECORD_OFFSETS),
             id_table: section(SECTION_ID_TABLE),
@@ -124,8 +132,13 @@ impl Segment {
             metadata_index: OnceLock::new(),
             texts: SegmentTexts::default(),
             codes: OnceLock::new(),
+            damage: KnownDamage::default(),
             header,
-        })
+        };
+        if let Some((section, offset, what)) = problem {
+            segment.note(&section, offset, what);
+        }
+        Ok(segment)
     }
 
     /// The same; indexes of its words may be written beside it.
@@ -174,18 +187,28 @@ impl Segment {
         &self.texts
     }
 
-    /// The row of an id.
+    /// The row of an id. A row that is lost is found too, where the id table is left: it has some 32
+    /// bits of its id's hash.
     ///
     /// # Errors
     /// `Corrupt` where a byte on the way to it is damaged; `InvalidArgument` for an id longer than
     /// any that can be stored.
     pub fn find(&self, id: &Id) -> Result<Option<u32>> {
         let slots = (self.id_table.end - self.id_table.start) / 8;
+        let hash = id_table::hash(id, self.header.salt)?;
+        let damage = self.damage.get();
+        let derived = damage.as_ref().and_then(|damage| damage.ids.as_deref());
         id_table::find(
-            id_table::hash(id, self.header.salt)?,
+            hash,
             slots,
-            |slot| self.blocks.read_u64(self.id_table.start + slot * 8),
-            |row| Ok(self.encoded(row)?.record.id == *id),
+            |slot| match derived {
+                Some(derived) => Ok(derived.slots()[slot as usize]),
+                None => self.blocks.read_u64(self.id_table.start + slot * 8),
+            },
+            |row| {
+                let is_lost = damage.as_ref().is_some_and(|damage| damage.lost.contains(row));
+                Ok(is_lost || self.encoded(row)?.record.id == *id)
+            },
         )
     }
 
@@ -202,6 +225,11 @@ impl Segment {
     /// # Errors
     /// `Corrupt` where it is damaged; `InvalidArgument` where there is no such row.
     pub fn record(&self, row: u32) -> Result<SegmentRecord> {
+        self.check_not_lost(row)?;
+        self.read_record(row)
+    }
+
+    fn read_record(&self, row: u32) -> Result<SegmentRecord> {
         let stored = self.stored(row)?;
         Ok(SegmentRecord {
             text: stored.text.map(|location| self.text(location)).transpose()?,
@@ -294,12 +322,21 @@ impl Segment {
     fn encoded(&self, row: u32) -> Result<Encoded<'_>> {
         self.check_row(row)?;
         let place = self.record_offsets.start + u64::from(row) * 8;
-        let (start, end) = (self.blocks.read_u64(place)?, self.blocks.read_u64(place + 8)?);
+        let damage = self.damage.get();
+        let derived = damage.as_ref().and_then(|damage| damage.record_offsets.as_deref());
+        let (start, end) = match derived {
+            Some(derived) => (derived[row as usize], derived[row as usize + 1]),
+            None => (self.blocks.read_u64(place)?, self.blocks.read_u64(place + 8)?),
+        };
         if start > end || end > self.records.end - self.records.start {
             return Err(self.blocks.corrupt(place, "a record's offset is impossible"));
         }
-        let offset = self.records.start + start;
-        let bytes = self.blocks.read_unchecked(offset..self.records.start + end)?;
+        self.decode(self.records.start + start, self.records.start + end)
+    }
+
+    /// The record between two offsets, checked, its text apart.
+    fn decode(&self, offset: u64, end: u64) -> Result<Encoded<'_>> {
+        let bytes = self.blocks.read_unchecked(offset..end)?;
         let damaged = || self.blocks.corrupt(offset, "a record changed on the medium");
 
         let mut reader = Reader::new(bytes);
@@ -321,7 +358,7 @@ impl Segment {
         if found != checksum || reader.remaining() != 0 {
             return Err(damaged());
         }
-        Ok(Encoded { record, offset, length: end - start, text })
+        Ok(Encoded { record, offset, length: end - offset, text })
     }
 
     /// The name of a source.

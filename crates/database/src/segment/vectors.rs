@@ -2,13 +2,13 @@
 
 use std::borrow::Cow;
 use std::ops::Range;
-use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
 use kernels::Backend;
 
 use super::Segment;
+use super::blocks::Blocks;
 use super::graph_writer::error_of;
 use super::header::Header;
 use super::region::{GraphBytes, SectionBytes};
@@ -17,6 +17,7 @@ use crate::bytes::floats_of;
 use crate::error::{Error, Result};
 use crate::format::{SECTION_GRAPH, SECTION_INVERSE_NORMS, SECTION_VECTORS};
 use crate::graph::Graph;
+use crate::graph::layout::PAGE_BYTES;
 use crate::mapping::Mapping;
 use crate::schema::Metric;
 use crate::score::Query;
@@ -30,38 +31,67 @@ pub(super) enum Vectors {
     },
     Graph {
         section: Range<u64>,
+        /// Not to be searched once the section is damaged.
         graph: Box<Graph<GraphBytes>>,
         residence: Arc<Residence>,
     },
 }
 
+/// A section that cannot be used, and where and why.
+pub(super) type Unusable = (Range<u64>, u64, String);
+
 impl Vectors {
+    /// The second value is a graph that cannot be searched.
+    ///
     /// # Errors
-    /// `Corrupt` or `Version` for a graph that cannot be used.
-    pub(super) fn open(path: &Path, mapping: &Arc<Mapping>, header: &Header) -> Result<Self> {
+    /// `Corrupt` where not even the vectors can be found, `Version` for a graph of a newer release.
+    pub(super) fn open(
+        blocks: &Blocks,
+        mapping: &Arc<Mapping>,
+        header: &Header,
+    ) -> Result<(Self, Option<Unusable>)> {
         let Some(section) = header.section(SECTION_GRAPH) else {
             let values = header.section(SECTION_VECTORS).unwrap_or_default();
             let inverse_norms = header.section(SECTION_INVERSE_NORMS).unwrap_or_default();
             mapping.advise_random(inverse_norms.end as usize..mapping.bytes().len());
-            return Ok(Self::Flat { values, inverse_norms });
+            return Ok((Self::Flat { values, inverse_norms }, None));
         };
         mapping.advise_random(0..mapping.bytes().len());
         let residence = Arc::new(Residence::default());
-        let bytes = SectionBytes::new(mapping, &section);
-        let graph = Graph::open(GraphBytes::new(bytes, residence.clone()))
-            .map_err(|error| error_of(error, path, section.start))?;
-        let is_its = graph.count() == header.rows
-            && graph.dimension() == header.dimension
-            && graph.metric() == header.metric
-            && graph.element() == header.element
-            && graph.region_bytes() <= section.end - section.start;
-        match is_its {
-            true => Ok(Self::Graph { section, graph: graph.into(), residence }),
-            false => {
+        let bytes = || GraphBytes::new(SectionBytes::new(mapping, &section), residence.clone());
+        let opened = Graph::open(bytes())
+            .map_err(|error| error_of(error, blocks.path(), section.start))
+            .and_then(|graph| {
+                let is_its = graph.count() == header.rows
+                    && graph.dimension() == header.dimension
+                    && graph.metric() == header.metric
+                    && graph.element() == header.element
+                    && graph.region_bytes() <= section.end - section.start;
                 let reason = "the segment's graph was made for other rows";
-                Err(Error::corrupt(path, section.start, reason))
+                is_its.then_some(graph).ok_or_else(|| blocks.corrupt(section.start, reason))
+            });
+        let error = match opened {
+            Ok(graph) => {
+                return Ok((Self::Graph { section, graph: graph.into(), residence }, None));
             }
+            Err(error) => error,
+        };
+        let first_page = section.start..(section.start + PAGE_BYTES as u64).min(section.end);
+        if let Error::Version { .. } = error
+            && blocks.read(first_page).is_ok()
+        {
+            return Err(error);
         }
+        let Header { metric, element, rows, dimension, .. } = *header;
+        let Some(graph) = Graph::salvage(bytes(), metric, element, rows, dimension) else {
+            return Err(error);
+        };
+        let (offset, what) = match error {
+            Error::Corrupt { offset, reason, .. } => (offset, reason),
+            other => (section.start, other.to_string()),
+        };
+        let problem = (section.clone(), offset, what);
+        Ok((Self::Graph { section, graph: graph.into(), residence }, Some(problem)))
     }
 }
 
@@ -71,11 +101,25 @@ impl Segment {
         self.graph().is_some()
     }
 
-    /// The graph that the vectors are in, if they are: its rows are the segment's.
+    /// The graph that the vectors are in, if they are in one that is not known to be damaged: its
+    /// rows are the segment's.
     pub fn graph(&self) -> Option<&Graph<GraphBytes>> {
         match &self.vectors {
-            Vectors::Flat { .. } => None,
-            Vectors::Graph { graph, .. } => Some(graph),
+            Vectors::Graph { graph, section, .. } if self.is_usable(section) => Some(graph),
+            Vectors::Flat { .. } | Vectors::Graph { .. } => None,
+        }
+    }
+
+    /// Says whether a walk in the graph, of this search or of another one, met damage.
+    ///
+    /// # Errors
+    /// `Corrupt`, with where it is.
+    pub(crate) fn check_walks(&self) -> Result<()> {
+        match &self.vectors {
+            Vectors::Flat { .. } => Ok(()),
+            Vectors::Graph { graph, section, .. } => {
+                graph.check_met().map_err(|error| error_of(error, self.path(), section.start))
+            }
         }
     }
 
@@ -118,7 +162,10 @@ impl Segment {
                 Backend::active().decode_row(self.header.element, stored, out);
             }
             Vectors::Graph { graph, section, .. } => {
-                graph.verify(row).map_err(|error| error_of(error, self.path(), section.start))?;
+                if !graph.is_trusted(row) {
+                    let verified = graph.verify(row);
+                    verified.map_err(|error| error_of(error, self.path(), section.start))?;
+                }
                 graph.vector(row, out);
             }
         }
@@ -126,7 +173,7 @@ impl Segment {
     }
 
     /// Scores consecutive rows, one into each of `scores`, without copying them. Larger is better;
-    /// no score is NaN. Damage to a vector in a graph is not noticed here, any other is.
+    /// no score is NaN. Rows that are lost get the lowest.
     ///
     /// # Errors
     /// `Corrupt` where a vector is damaged; `InvalidArgument` where there are no such rows.
@@ -143,6 +190,22 @@ impl Segment {
         if let Some(last) = rows.clone().last() {
             self.check_row(last)?;
         }
+        if let Some(damage) = self.damage.get().filter(|damage| !damage.lost.is_empty())
+            && damage.lost.range_cardinality(rows.clone()) > 0
+        {
+            for (row, score) in rows.zip(scores) {
+                *score = f32::NEG_INFINITY;
+                if !damage.lost.contains(row) {
+                    self.score_sound(query, row..row + 1, std::slice::from_mut(score))?;
+                }
+            }
+            return Ok(());
+        }
+        self.score_sound(query, rows, scores)
+    }
+
+    /// As [`Segment::score_rows`] for rows that exist, none of which is lost.
+    fn score_sound(&self, query: &Query<'_>, rows: Range<u32>, scores: &mut [f32]) -> Result<()> {
         match &self.vectors {
             Vectors::Flat { values, inverse_norms } => {
                 let inverse_norms = match self.header.metric {
@@ -152,13 +215,17 @@ impl Segment {
                 let stored = self.stored_rows(values, rows)?;
                 query.score_stored(self.header.element, stored, &inverse_norms, scores);
             }
-            Vectors::Graph { graph, .. } => {
+            Vectors::Graph { graph, section, .. } => {
                 let element = graph.element();
                 for (row, score) in rows.zip(scores) {
+                    if !graph.is_trusted(row) {
+                        let verified = graph.verify(row);
+                        verified.map_err(|error| error_of(error, self.path(), section.start))?;
+                    }
                     let (stored, inverse_norm) = graph.stored(row);
                     let score = std::slice::from_mut(score);
                     query.score_stored(element, stored, &[inverse_norm], score);
-                    // Bytes that are damaged may say NaN.
+                    // Bytes with a right checksum may say NaN.
                     if score[0].is_nan() {
                         score[0] = f32::NEG_INFINITY;
                     }
@@ -196,6 +263,9 @@ impl Segment {
 
     /// One over the length of each of these rows, which exist.
     fn inverse_norms(&self, section: &Range<u64>, rows: Range<u32>) -> Result<Cow<'_, [f32]>> {
+        if let Some(norms) = self.damage.get().and_then(|damage| damage.inverse_norms.clone()) {
+            return Ok(Cow::Owned(norms[rows.start as usize..rows.end as usize].to_vec()));
+        }
         let place = |row: u32| section.start + u64::from(row) * 4;
         Ok(floats_of(self.blocks.read(place(rows.start)..place(rows.end))?))
     }

@@ -71,10 +71,12 @@ impl Collection {
     ) -> Result<Vec<Hit>> {
         options.validate()?;
         fusion.validate()?;
-        let snapshot = self.snapshot()?;
-        let page = Page { offset, limit: options.limit, within: options.within };
-        snapshot.page_of(&page, group_by, &mut |limit| {
-            self.rank_fused(&snapshot, vector, query, options, fusion, limit)
+        self.contain(|| {
+            let snapshot = self.snapshot()?;
+            let page = Page { offset, limit: options.limit, within: options.within };
+            snapshot.page_of(&page, group_by, &mut |limit| {
+                self.rank_fused(&snapshot, vector, query, options, fusion, limit)
+            })
         })
     }
 
@@ -90,8 +92,7 @@ impl Collection {
     ) -> Result<Ranking> {
         let limit = reach.max(LEAST_DEPTH);
         let options = SearchOptions { limit, within: None, ..*options };
-        let plan = self.plan(snapshot.clone(), &options)?;
-        let dense = PreparedSearch::new(plan, &options, self.schema()).rank(vector)?;
+        let dense = PreparedSearch::new(self, snapshot.clone(), &options)?.rank(vector)?;
         let text = snapshot.rank_texts(query, options.filter, options.limit)?;
         let mut scores: BTreeMap<Address, f32> = BTreeMap::new();
         for (ranking, weight) in [(dense, fusion.dense), (text, fusion.text)] {

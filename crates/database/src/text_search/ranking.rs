@@ -53,10 +53,12 @@ impl Collection {
         offset: usize,
     ) -> Result<Vec<Hit>> {
         options.validate()?;
-        let snapshot = self.snapshot()?;
         let page = Page { offset, limit: options.limit, within: options.within };
-        snapshot.page_of(&page, group_by, &mut |limit| {
-            snapshot.rank_texts(query, options.filter, limit)
+        self.contain(|| {
+            let snapshot = self.snapshot()?;
+            snapshot.page_of(&page, group_by, &mut |limit| {
+                snapshot.rank_texts(query, options.filter, limit)
+            })
         })
     }
 }

@@ -99,8 +99,10 @@ impl SegmentTexts {
             0 => open_fitting(&path, segment, key),
             _ => None,
         };
-        // What was damaged twice is on a bad medium.
-        let disk = self.disk.as_ref().filter(|_| known.damaged < 2);
+        // What was damaged twice is on a bad medium. A file without the texts of rows that are lost
+        // would be wrong once the segment was brought back from a backup.
+        let disk = self.disk.as_ref();
+        let disk = disk.filter(|_| known.damaged < 2 && segment.lost_rows().is_empty());
         let index = match written {
             Some(index) => index,
             None => {
@@ -217,7 +219,12 @@ impl Making<'_> {
         let mut first = 0;
         let mut builder = TextIndexBuilder::new(self.key.language);
         for row in 0..identity.rows {
-            builder.push(text_of(self.segment, row, self.key)?.as_deref());
+            // A lost row is nobody's hit.
+            let text = match self.segment.is_lost(row) {
+                true => None,
+                false => text_of(self.segment, row, self.key)?,
+            };
+            builder.push(text.as_deref());
             if builder.memory_bytes() > RUN_BYTES && row + 1 < identity.rows {
                 let full =
                     std::mem::replace(&mut builder, TextIndexBuilder::new(self.key.language));

@@ -20,9 +20,6 @@ use crate::random::Random;
 use crate::recorder::{Bounds, Recorded, Recorder};
 use crate::scratch_folder;
 
-/// Lives of a database in one history: each ends with a crash.
-const LIVES: usize = 4;
-
 /// What one history came to.
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct Tally {
@@ -34,12 +31,12 @@ pub(crate) struct Tally {
     pub(crate) steps: usize,
 }
 
-/// Plays one history and all of its crashes.
+/// Plays the history that `random` chooses, in so many lives, each of which ends with a crash, and
+/// all of its crashes.
 ///
 /// # Panics
 /// Where a crash leaves anything but a state that it may leave.
-pub(crate) fn crash_everywhere(seed: u64) -> Tally {
-    let mut random = Random::new(seed);
+pub(crate) fn crash_everywhere(name: &str, mut random: Random, lives: usize) -> Tally {
     let setting = Setting::new(&mut random);
     let folder = scratch_folder();
     let mut tally = Tally::default();
@@ -47,7 +44,7 @@ pub(crate) fn crash_everywhere(seed: u64) -> Tally {
     let mut bounds = Bounds { promised: 0, possible: 0 };
     let mut image = Image::new();
     let mut medium = Medium::new(Path::new("/"), &image);
-    for life in 0..LIVES {
+    for life in 0..lives {
         let root = folder.path().join(format!("life-{life}"));
         materialise(&image, &root);
         medium = medium.moved(&root);
@@ -75,7 +72,7 @@ pub(crate) fn crash_everywhere(seed: u64) -> Tally {
                     let kept = folder.keep();
                     let around = &tape[moment.saturating_sub(6)..(moment + 1).min(tape.len())];
                     panic!(
-                        "seed {seed}, life {life}, before change {moment}, unsynced {fate:?}, \
+                        "{name}, life {life}, before change {moment}, unsynced {fate:?}, \
                          {setting:?}: {what}\nwhat the crash left, after it was opened: {}\n{}",
                         kept.join("crashed").display(),
                         describe(around),

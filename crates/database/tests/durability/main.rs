@@ -16,6 +16,10 @@ use parking_lot::Mutex;
 use tempfile::TempDir;
 
 use crate::crash_points::{Tally, crash_everywhere};
+use crate::random::Random;
+
+/// Lives of a database in one history.
+const LIVES: usize = 4;
 
 /// Where the images of crashed databases go: into memory where there is such a folder.
 fn scratch_folder() -> TempDir {
@@ -34,7 +38,9 @@ fn crash_histories(seed: u64, more: impl Fn(Tally) -> bool + Sync) -> Tally {
         for _ in 0..2 {
             scope.spawn(|| {
                 while more(*total.lock()) {
-                    let one = crash_everywhere(next.fetch_add(1, Ordering::Relaxed));
+                    let seed = next.fetch_add(1, Ordering::Relaxed);
+                    let random = Random::new(seed);
+                    let one = crash_everywhere(&format!("seed {seed}"), random, LIVES);
                     let mut total = total.lock();
                     total.crash_points += one.crash_points;
                     total.changes += one.changes;

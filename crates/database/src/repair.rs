@@ -1,0 +1,95 @@
+//! Making a collection sound again: what can be is written anew, what is lost is given up if somebody
+//! says so.
+
+use std::sync::Arc;
+
+use crate::collection::Collection;
+use crate::containment::DamagedFile;
+use crate::database::Database;
+use crate::error::{Error, Result};
+use crate::merge_policy::SegmentSize;
+use crate::sources::MergeSource;
+use crate::state::LiveSegment;
+use crate::store::Store;
+use crate::upkeep::Progress;
+
+impl Database {
+    /// Reads every segment of every collection, writes anew what is damaged and can be derived, and
+    /// returns what was damaged, collection by collection. Records that cannot be read stay as they
+    /// are, unless `accept_loss` says to do without them: then the files that they were in are
+    /// removed, after those that can be read were written elsewhere.
+    ///
+    /// # Errors
+    /// `ReadOnly`, `Closed`, `Io`; `Interrupted` where `progress` said so.
+    pub fn repair(
+        &self,
+        accept_loss: bool,
+        progress: Progress<'_>,
+    ) -> Result<Vec<(String, Vec<DamagedFile>)>> {
+        let repaired = |name: String| {
+            let collection = self.collection(&name, None)?;
+            let damage = collection.repair(accept_loss, progress)?;
+            Ok((name, damage))
+        };
+        self.collections()?.into_iter().map(repaired).collect()
+    }
+}
+
+impl Collection {
+    /// As [`Database::repair`], of one collection.
+    ///
+    /// # Errors
+    /// As [`Database::repair`].
+    pub fn repair(&self, accept_loss: bool, progress: Progress<'_>) -> Result<Vec<DamagedFile>> {
+        let store = self.writer()?;
+        let segments = store.state()?.segments().clone();
+        for (done, live) in (0..).zip(segments.iter()) {
+            if progress(done, segments.len() as u64).is_break() {
+                return Err(Error::Interrupted { doing: format!("repairing {}", self.name()) });
+            }
+            live.segment.inspect();
+        }
+        let before = self.damage()?;
+        store.rebuild(progress)?;
+        if accept_loss {
+            store.give_up_lost(progress)?;
+        }
+        Ok(before)
+    }
+}
+
+impl Store {
+    /// Writes segments anew of which nothing is lost but what can be derived.
+    fn rebuild(self: &Arc<Self>, progress: Progress<'_>) -> Result<()> {
+        self.merge_now(
+            |segments, _| {
+                let damaged =
+                    segments.iter().position(|segment: &SegmentSize| segment.is_damaged)?;
+                Some(damaged..damaged + 1)
+            },
+            progress,
+        )
+    }
+
+    /// Writes segments anew without the rows that are lost, and forgets those that cannot be read.
+    fn give_up_lost(self: &Arc<Self>, progress: Progress<'_>) -> Result<()> {
+        let _merging = self.merging.lock();
+        let rules = self.merge_rules();
+        loop {
+            let damaged = {
+                let state = self.state()?;
+                let lost = state.segments().iter().find(|live| !live.lost().is_empty());
+                lost.map(LiveSegment::readable)
+            };
+            let Some(damaged) = damaged else { break };
+            self.merge_segments(&MergeSource::new(vec![damaged]), &rules, progress)?;
+        }
+        let numbers: Vec<u64> = self.state()?.set_aside().iter().map(|it| it.number).collect();
+        if numbers.is_empty() {
+            return Ok(());
+        }
+        self.with_writer(|_| self.change_state(|state| state.set_aside_segments(Vec::new())))?;
+        numbers.into_iter().for_each(|number| self.outdate_segment(number));
+        self.publish()
+    }
+}
