@@ -240,6 +240,7 @@ def test_groups_within_and_offset_in_all_modes(
     everything = notes.search("the bee", mode=mode, limit=100)
     groups: dict[int, list[Any]] = {}
     for hit in everything:
+        assert hit.metadata is not None
         groups.setdefault(hit.metadata["group"], []).append(hit.id)
     expected = [ids[:2] for ids in groups.values()][1:4]
     found = notes.search("the bee", mode=mode, group_by="group", group_size=2, offset=1, limit=3)
