@@ -5,7 +5,7 @@ mod common;
 use std::fs;
 
 use common::{collection, one, open_sync};
-use database::{Database, Error, Metric, Options, Schema, verify};
+use database::{Database, Error, Metric, Options, Schema, SearchOptions, verify};
 use tempfile::tempdir;
 
 fn open(path: &std::path::Path) -> Result<Database, Error> {
@@ -142,4 +142,43 @@ fn a_database_of_format_version_1_opens_and_becomes_one_of_the_newest() {
     }
     assert!(path.join("collections/c/MANIFEST").exists());
     assert_eq!(fs::read(path.join("FORMAT")).unwrap()[8], 3);
+}
+
+#[test]
+fn a_database_of_format_version_2_opens_with_its_segments_and_graphs() {
+    let folder = tempdir().unwrap();
+    let path = folder.path().join("old.rac");
+    common::copy(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/fixtures/version-2").as_ref(), &path);
+    assert!(verify(&path).unwrap().is_sound());
+    check_version_2(&Database::open_read_only(&path).unwrap(), 0);
+    for round in 0..2 {
+        let database = open_sync(&path);
+        check_version_2(&database, round);
+        database.collection("c", None).unwrap().upsert(one(100 + round)).unwrap();
+        database.collection("g", None).unwrap().optimize().unwrap();
+        database.collection("c", None).unwrap().compact().unwrap();
+        database.close().unwrap();
+        assert!(verify(&path).unwrap().is_sound());
+    }
+    assert_eq!(fs::read(path.join("FORMAT")).unwrap()[8], 3);
+}
+
+/// A flat segment and a log of three records; a graph in int8 of forty, one of them deleted. So many
+/// are new.
+fn check_version_2(database: &Database, new: i64) {
+    let flat = database.collection("c", None).unwrap();
+    assert_eq!(flat.len().unwrap() as i64, 3 + new);
+    let found = flat.get(&[1.into(), "two".into(), 3.into(), 4.into()]).unwrap();
+    let vectors: Vec<_> =
+        found.iter().map(|found| found.as_ref().map(|record| record.vector.clone())).collect();
+    assert_eq!(vectors, [Some(vec![1.0, 2.0]), Some(vec![3.0, 4.0]), None, Some(vec![7.0, 8.0])]);
+    assert_eq!(found[0].as_ref().unwrap().text.as_deref(), Some("text 1"));
+    let graph = database.collection("g", None).unwrap();
+    let stats = graph.stats().unwrap();
+    assert_eq!((stats.records, stats.indexed_records), (39, 39));
+    let nearest = |angle: f32| {
+        let query = [angle.cos(), angle.sin()];
+        graph.search(&query, &SearchOptions::new(1)).unwrap().remove(0).id
+    };
+    assert_eq!((nearest(7.0), nearest(30.0)), (7.into(), 30.into()));
 }
