@@ -142,6 +142,12 @@ enum ScannedRows {
     Slab(usize),
 }
 
+/// How many of so many queries are scanned together.
+fn block_queries(queries: usize) -> usize {
+    let blocks = BLOCKS_A_THREAD * rayon::current_num_threads();
+    queries.div_ceil(blocks).clamp(BLOCK_QUERIES, MOST_BLOCK_QUERIES)
+}
+
 impl Plan {
     /// # Errors
     /// `InvalidArgument` for options that make no sense, `Corrupt` where a filter cannot be
@@ -235,12 +241,7 @@ impl Plan {
             let mut best = match queries.len() < BLOCK_QUERIES {
                 true => self.scan(queries, filter)?,
                 false => queries
-                    .par_chunks(
-                        queries
-                            .len()
-                            .div_ceil(BLOCKS_A_THREAD * rayon::current_num_threads())
-                            .clamp(BLOCK_QUERIES, MOST_BLOCK_QUERIES),
-                    )
+                    .par_chunks(block_queries(queries.len()))
                     .map(|queries| self.scan(queries, filter))
                     .collect::<Result<Vec<_>>>()?
                     .into_iter()

@@ -6,7 +6,7 @@ mod common;
 use std::cell::Cell;
 use std::ops::ControlFlow;
 
-use common::vectors::{METRICS, Vectors, grouped, normal, recall, score};
+use common::vectors::{METRICS, Vectors, grouped, mean, normal, recall, score};
 use database::Metric;
 use database::graph::{BuildOptions, CodedRows, GraphError, SearchOptions};
 
@@ -42,14 +42,10 @@ fn mean_recall(
     accept: impl Fn(u32) -> bool + Copy,
 ) -> f64 {
     let codes = coded(rows, metric);
-    let sum: f64 = (0..queries.len())
-        .map(|row| {
-            let query = queries.get(row);
-            let (found, _) = search(rows, &codes, metric, query, f32::NEG_INFINITY, accept);
-            recall(rows, metric, query, &found, 10, accept)
-        })
-        .sum();
-    sum / f64::from(queries.len())
+    mean(queries, |query| {
+        let (found, _) = search(rows, &codes, metric, query, f32::NEG_INFINITY, accept);
+        recall(rows, metric, query, &found, 10, accept)
+    })
 }
 
 #[test]

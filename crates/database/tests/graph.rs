@@ -6,7 +6,7 @@ mod common;
 use std::ops::ControlFlow;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use common::vectors::{METRICS, Noise, Vectors, grouped, normal, recall};
+use common::vectors::{METRICS, Noise, Vectors, grouped, mean, normal, recall};
 use database::Metric;
 use database::graph::{
     BuildOptions, ElementType, Graph, GraphError, Rows, Scratch, SearchOptions, build, layout,
@@ -28,20 +28,11 @@ fn mean_recall(
     let bytes = region(rows, metric);
     let graph = Graph::open(bytes.as_slice()).expect("open");
     let mut scratch = Scratch::default();
-    let sum: f64 = (0..queries.count())
-        .map(|row| {
-            let vector = queries.get(row);
-            let query = graph.prepare(vector);
-            let found = graph.search(
-                &query,
-                &SearchOptions::new(10, graph.dimension()),
-                accept,
-                &mut scratch,
-            );
-            recall(rows, metric, vector, &found, 10, accept)
-        })
-        .sum();
-    sum / f64::from(queries.count())
+    let options = SearchOptions::new(10, graph.dimension());
+    mean(queries, |vector| {
+        let found = graph.search(&graph.prepare(vector), &options, accept, &mut scratch);
+        recall(rows, metric, vector, &found, 10, accept)
+    })
 }
 
 #[test]

@@ -86,6 +86,12 @@ pub(crate) fn score(metric: Metric, a: &[f32], b: &[f32]) -> f64 {
     }
 }
 
+/// The mean of what `recall` says of each query.
+pub(crate) fn mean(queries: &Vectors, recall: impl FnMut(&[f32]) -> f64) -> f64 {
+    let sum: f64 = (0..queries.len()).map(|row| queries.get(row)).map(recall).sum();
+    sum / f64::from(queries.len())
+}
+
 /// The part of `limit` rows whose true score reaches that of the true `limit`-th: equal scores are
 /// equally right.
 pub(crate) fn recall(
