@@ -1,7 +1,6 @@
 //! Cross-encoders: a query and a text read together, and one score of how well they fit.
 
 use std::path::{Path, PathBuf};
-use std::sync::{Mutex, PoisonError};
 
 use kernels::{Backend, Precision};
 use serde::Deserialize;
@@ -10,6 +9,7 @@ use crate::config::{Config, Family, Task, required};
 use crate::encoder::{PACK_TOKENS, check_vocabulary, fingerprint};
 use crate::error::{Error, Result};
 use crate::scheduler::Workload;
+use crate::spares::Spares;
 use crate::tokenizer::Tokenizer;
 use crate::transformer::{Sequence, Transformer, Workspace};
 use crate::weights::Weights;
@@ -32,7 +32,7 @@ pub struct CrossEncoder {
     head: Head,
     activation: Activation,
     /// Buffers of threads that are done, for the next ones.
-    workspaces: Mutex<Vec<Workspace>>,
+    workspaces: Spares<Workspace>,
 }
 
 /// A dense layer on the first token's vector, and a product with one row.
@@ -121,7 +121,7 @@ impl CrossEncoder {
             transformer: Transformer::new(&path, config, Precision::F32)?,
             head,
             activation,
-            workspaces: Mutex::default(),
+            workspaces: Spares::default(),
         })
     }
 
@@ -213,21 +213,20 @@ impl Workload for CrossEncoder {
     }
 
     fn run(&self, pack: &[Pair], rows: &mut [f32]) -> std::result::Result<(), String> {
-        let lock = || self.workspaces.lock().unwrap_or_else(PoisonError::into_inner);
-        let mut workspace = lock().pop().unwrap_or_default();
-        self.transformer.forward(pack, 1, &mut workspace);
-        let hidden = self.transformer.config().hidden;
-        let mut states = workspace.states.as_slice();
-        for (pair, row) in pack.iter().zip(rows) {
-            let (own, rest) = states.split_at(pair.ids.len() * hidden);
-            let score = self.head.score(&own[..hidden]);
-            *row = match self.activation {
-                Activation::Identity => score,
-                Activation::Sigmoid => 1.0 / (1.0 + (-score).exp()),
-            };
-            states = rest;
-        }
-        lock().push(workspace);
+        self.workspaces.lend(|workspace| {
+            self.transformer.forward(pack, 1, workspace);
+            let hidden = self.transformer.config().hidden;
+            let mut states = workspace.states.as_slice();
+            for (pair, row) in pack.iter().zip(rows) {
+                let (own, rest) = states.split_at(pair.ids.len() * hidden);
+                let score = self.head.score(&own[..hidden]);
+                *row = match self.activation {
+                    Activation::Identity => score,
+                    Activation::Sigmoid => 1.0 / (1.0 + (-score).exp()),
+                };
+                states = rest;
+            }
+        });
         Ok(())
     }
 }

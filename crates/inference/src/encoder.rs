@@ -1,7 +1,6 @@
 //! Texts to vectors: tokenize, pack, run, pool.
 
 use std::path::{Path, PathBuf};
-use std::sync::{Mutex, PoisonError};
 
 use kernels::Precision;
 use rayon::prelude::*;
@@ -10,6 +9,7 @@ use crate::config::{Config, Task};
 use crate::error::{Error, Result};
 use crate::prompts::Prompts;
 use crate::scheduler::Workload;
+use crate::spares::Spares;
 use crate::tokenizer::LimitedTokenizer;
 use crate::transformer::{Transformer, Workspace};
 
@@ -28,7 +28,7 @@ pub struct Encoder {
     tokenizer: LimitedTokenizer,
     transformer: Transformer,
     /// Buffers of threads that are done, for the next ones.
-    workspaces: Mutex<Vec<Workspace>>,
+    workspaces: Spares<Workspace>,
 }
 
 impl Encoder {
@@ -50,7 +50,7 @@ impl Encoder {
             fingerprint,
             tokenizer,
             transformer,
-            workspaces: Mutex::default(),
+            workspaces: Spares::default(),
         })
     }
 
@@ -163,18 +163,17 @@ impl Encoder {
 
     /// The vectors of some texts, each layer shared out between `parts` threads.
     fn encode_pack(&self, ids: &[Vec<u32>], vectors: &mut [f32], parts: usize) {
-        let lock = || self.workspaces.lock().unwrap_or_else(PoisonError::into_inner);
-        let mut workspace = lock().pop().unwrap_or_default();
-        self.transformer.forward(ids, parts, &mut workspace);
-        let config = self.transformer.config();
-        let dimension = config.hidden;
-        let mut states = workspace.states.as_slice();
-        for (text, vector) in ids.iter().zip(vectors.chunks_exact_mut(dimension)) {
-            let (own, rest) = states.split_at(text.len() * dimension);
-            config.pooling.pool(own, config.normalize, vector);
-            states = rest;
-        }
-        lock().push(workspace);
+        self.workspaces.lend(|workspace| {
+            self.transformer.forward(ids, parts, workspace);
+            let config = self.transformer.config();
+            let dimension = config.hidden;
+            let mut states = workspace.states.as_slice();
+            for (text, vector) in ids.iter().zip(vectors.chunks_exact_mut(dimension)) {
+                let (own, rest) = states.split_at(text.len() * dimension);
+                config.pooling.pool(own, config.normalize, vector);
+                states = rest;
+            }
+        });
     }
 }
 

@@ -22,6 +22,7 @@ mod pooling;
 mod prompts;
 pub mod scheduler;
 mod sentence_files;
+mod spares;
 mod static_encoder;
 mod text_model;
 mod tokenizer;

@@ -10,8 +10,7 @@
 //! Categories and decompositions come from the crates that `tokenizers` itself uses: they are those
 //! of old Unicode versions, and what matters is that they are the same.
 
-use std::sync::OnceLock;
-
+use once_cell::race::OnceBox;
 use tokenizers::normalizers::BertNormalizer;
 use unicode_categories::UnicodeCategories;
 use unicode_normalization_alignments::char::{canonical_combining_class, decompose_canonical};
@@ -38,14 +37,17 @@ pub(super) enum Treatment {
 }
 
 /// The treatments of all characters, found out a page at a time when first needed.
+///
+/// Nobody waits for a page: threads that need the same one each make it. A child that was forked while
+/// a thread made one would wait for good.
 pub(super) struct Characters {
     settings: BertNormalizer,
-    pages: Box<[OnceLock<Box<[Treatment]>>]>,
+    pages: Box<[OnceBox<[Treatment; PAGE]>]>,
 }
 
 impl Characters {
     pub(super) fn new(settings: BertNormalizer) -> Characters {
-        Characters { settings, pages: (0..PAGES).map(|_| OnceLock::new()).collect() }
+        Characters { settings, pages: (0..PAGES).map(|_| OnceBox::new()).collect() }
     }
 
     /// `token_alone` gives the token of a word that is one character.
@@ -58,11 +60,11 @@ impl Characters {
         let code = character as usize;
         let page = self.pages[code >> PAGE_BITS].get_or_init(|| {
             let first = code & !(PAGE - 1);
-            let treat = |code| match char::from_u32(code as u32) {
+            let treat = |place| match char::from_u32((first + place) as u32) {
                 Some(character) => treat(&self.settings, character, token_alone),
                 None => Treatment::Removed,
             };
-            (first..first + PAGE).map(treat).collect()
+            Box::new(std::array::from_fn(treat))
         });
         &page[code & (PAGE - 1)]
     }

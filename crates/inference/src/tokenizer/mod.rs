@@ -23,7 +23,6 @@ mod word_piece;
 mod word_table;
 
 use std::path::{Path, PathBuf};
-use std::sync::{Mutex, PoisonError};
 
 use tokenizers::PaddingParams;
 
@@ -35,6 +34,7 @@ use self::bert::{Bert, Scratch};
 use self::sink::{Count, Ids, Lists};
 use self::template::Template;
 use crate::error::{Error, Result};
+use crate::spares::Spares;
 
 /// What a token's offsets count.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -65,7 +65,7 @@ pub struct Tokenizer {
     single: Templates,
     pair: std::result::Result<Templates, String>,
     /// Buffers of threads that are done, for the next ones.
-    scratches: Mutex<Vec<Scratch>>,
+    scratches: Spares<Scratch>,
 }
 
 /// What a model sees of texts, with its special tokens and without.
@@ -105,7 +105,7 @@ impl Tokenizer {
             bert: recognize::recognize(&inner),
             single: Templates::of(&inner, false).map_err(malformed)?,
             pair: Templates::of(&inner, true),
-            scratches: Mutex::default(),
+            scratches: Spares::default(),
             inner,
             path,
         })
@@ -269,11 +269,7 @@ impl Tokenizer {
     }
 
     fn with_scratch<T>(&self, work: impl FnOnce(&mut Scratch) -> T) -> T {
-        let lock = || self.scratches.lock().unwrap_or_else(PoisonError::into_inner);
-        let mut scratch = lock().pop().unwrap_or_default();
-        let result = work(&mut scratch);
-        lock().push(scratch);
-        result
+        self.scratches.lend(work)
     }
 
     /// Appends the text's ids, or the first `limit` and perhaps some more.
