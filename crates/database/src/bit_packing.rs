@@ -31,6 +31,30 @@ pub(crate) fn pack(numbers: &[u32], width: u8, out: &mut Vec<u8>) {
     }
 }
 
+/// Makes of ascending rows what is packed of them: the distance of each from the one before, less
+/// one. The first one's is from `least`, the least row that it may be.
+pub(crate) fn rows_to_gaps(rows: &mut [u32], least: u32) {
+    let mut least = least;
+    for row in rows {
+        let gap = *row - least;
+        least = row.saturating_add(1);
+        *row = gap;
+    }
+}
+
+/// The reverse; returns one more than the last row. Where that is not what it should be, the
+/// numbers are not those of rows; where it is, the rows ascend.
+pub(crate) fn gaps_to_rows(gaps: &mut [u32], least: u32) -> u64 {
+    let mut least = u64::from(least);
+    for gap in gaps {
+        let row = least + u64::from(*gap);
+        // What does not fit is beyond any last row.
+        *gap = row as u32;
+        least = row + 1;
+    }
+    least
+}
+
 /// Reads as many numbers as fit into `out`. Numbers whose bytes are missing are 0.
 pub(crate) fn unpack(bytes: &[u8], width: u8, out: &mut [u32]) {
     macro_rules! by_width {
@@ -87,6 +111,17 @@ mod tests {
             let mut read = vec![7; numbers.len()];
             unpack(&bytes, width, &mut read);
             prop_assert_eq!(read, numbers);
+        }
+
+        #[test]
+        fn rows_come_back(rows in prop::collection::btree_set(any::<u32>(), 1..300)) {
+            let rows: Vec<u32> = rows.into_iter().collect();
+            for least in [0, rows[0] / 2, rows[0]] {
+                let mut gaps = rows.clone();
+                rows_to_gaps(&mut gaps, least);
+                prop_assert_eq!(gaps_to_rows(&mut gaps, least), u64::from(rows[rows.len() - 1]) + 1);
+                prop_assert_eq!(&gaps, &rows);
+            }
         }
 
         #[test]

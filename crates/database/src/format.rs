@@ -168,7 +168,7 @@ pub const METADATA_INDEX_VERSION: u32 = 1;
 /// Size of a metadata index's header, before the checksums of its pages.
 pub const METADATA_INDEX_HEADER_BYTES: usize = 48;
 
-/// The bodies of metadata indexes and text indexes have a checksum for each so many bytes.
+/// The bodies of metadata indexes, text indexes and sparse indexes have a checksum for each so many bytes.
 pub const CHECKED_PAGE_BYTES: usize = 16 << 10;
 
 /// Most rows of a metadata index.
@@ -271,8 +271,8 @@ pub const TEXT_INDEX_VERSION: u32 = 1;
 /// index of them is made anew.
 pub const ANALYSIS_VERSION: u32 = 1;
 
-/// Size of a text index's header.
-pub const TEXT_INDEX_HEADER_BYTES: usize = 512;
+/// Size of the header of an index in a file of its own: a text index or a sparse index.
+pub const INDEX_FILE_HEADER_BYTES: usize = 512;
 
 /// Longest name of a metadata key whose values are indexed by words, in bytes.
 pub const MAX_TEXT_FIELD_BYTES: usize = 256;
@@ -286,7 +286,7 @@ pub const TERMS_A_GROUP: u64 = 16;
 /// A term in at most so many rows has its postings in its record.
 pub const MAX_INLINE_POSTINGS: u32 = 8;
 
-/// Postings in a block: the last block of a term may have fewer.
+/// Postings in a block of a text index or a sparse index: the last block of a list may have fewer.
 pub const POSTINGS_A_BLOCK: usize = 128;
 
 /// Size of what is known of a block of postings.
@@ -294,6 +294,24 @@ pub const POSTINGS_BLOCK_ENTRY_BYTES: usize = 12;
 
 /// Stands for the words of a row that has no text.
 pub const NO_TEXT: u32 = u32::MAX;
+
+/// Most numbers of a sparse vector.
+pub const MAX_SPARSE_NUMBERS: usize = 65_536;
+
+/// First bytes of every sparse index.
+pub const SPARSE_INDEX_MAGIC: [u8; 8] = *b"RACSPV\r\n";
+
+/// The version of sparse indexes that this build writes and reads. Any other is made anew.
+pub const SPARSE_INDEX_VERSION: u32 = 1;
+
+/// Longest name of what a sparse index is of, in bytes.
+pub const MAX_SPARSE_INDEX_NAME_BYTES: usize = 256;
+
+/// Size of a list in the directory of a sparse index.
+pub const SPARSE_LIST_BYTES: usize = 32;
+
+/// Size of what is known of a block of a sparse index.
+pub const SPARSE_BLOCK_ENTRY_BYTES: usize = 16;
 
 /// Digits of the generation in a log's file name, padded with zeros; more where needed.
 pub const GENERATION_DIGITS: usize = 6;

@@ -9,7 +9,7 @@ use database::format::*;
 use database::graph::layout;
 use database::{
     Batch, Database, Document, Fields, Id, Language, MetadataIndexBuilder, Metric, Model, Options,
-    Place, Schema, TextQuery, Transaction,
+    Place, Schema, SparseIndex, SparseVector, TextQuery, Transaction,
 };
 use serde_json::json;
 use tempfile::tempdir;
@@ -184,13 +184,13 @@ fn the_tables_of_text_indexes_agree_with_the_constants() {
     assert!(header[0][2].contains(&hexadecimal(&TEXT_INDEX_MAGIC)));
     assert_eq!(header[1][2], format!("text index version: {TEXT_INDEX_VERSION}"));
     assert!(header[2][2].starts_with(&format!("analysis version: {ANALYSIS_VERSION};")));
-    let last = TEXT_INDEX_HEADER_BYTES - 4;
+    let last = INDEX_FILE_HEADER_BYTES - 4;
     assert_eq!(header[15][0], end_of(&header).to_string());
     assert!(end_of(&header) + MAX_TEXT_FIELD_BYTES <= last);
     assert!(header[14][2].contains(&format!("at most {MAX_TEXT_FIELD_BYTES};")));
     assert_eq!(header[16][..2], [last.to_string(), "4".to_owned()]);
     assert!(header[16][2].ends_with(&format!("bytes 0 to {}", last - 1)));
-    says(format!("The header has {TEXT_INDEX_HEADER_BYTES} bytes. Behind it stands the body"));
+    says(format!("The header has {INDEX_FILE_HEADER_BYTES} bytes. Behind it stands the body"));
     says(format!("or {NO_TEXT} for a row without a text"));
     says(format!("in groups of {TERMS_A_GROUP};"));
     says(format!("if n is at most {MAX_INLINE_POSTINGS},"));
@@ -198,6 +198,77 @@ fn the_tables_of_text_indexes_agree_with_the_constants() {
     let entry = table(&text, "Blocks", 0);
     assert_eq!(end_of(&entry), POSTINGS_BLOCK_ENTRY_BYTES);
     assert_eq!(entry[3][2], format!("the largest count; {} for that and more", u16::MAX));
+}
+
+#[test]
+fn the_tables_of_sparse_indexes_agree_with_the_constants() {
+    let text = document();
+    let says = |sentence: String| assert!(text.contains(&sentence), "{sentence}");
+    says(format!("Sparse index version {SPARSE_INDEX_VERSION}."));
+    let header = table(&text, "Sparse index header", 0);
+    assert!(header[0][2].contains(&hexadecimal(&SPARSE_INDEX_MAGIC)));
+    assert_eq!(header[1][2], format!("sparse index version: {SPARSE_INDEX_VERSION}"));
+    let last = INDEX_FILE_HEADER_BYTES - 4;
+    let fixed = end_of(&header);
+    assert_eq!(header[12][0], fixed.to_string());
+    assert!(fixed + MAX_SPARSE_INDEX_NAME_BYTES <= last);
+    assert!(header[2][2].ends_with(&format!("at most {MAX_SEGMENT_ROWS}")));
+    assert!(header[11][2].ends_with(&format!("at most {MAX_SPARSE_INDEX_NAME_BYTES}")));
+    assert_eq!(header[13][..2], [last.to_string(), "4".to_owned()]);
+    assert!(header[13][2].ends_with(&format!("bytes 0 to {}", last - 1)));
+    says(format!("The header of a sparse index has {INDEX_FILE_HEADER_BYTES} bytes"));
+    assert_eq!(end_of(&table(&text, "Lists", 0)), SPARSE_LIST_BYTES);
+    assert_eq!(end_of(&table(&text, "Lists", 1)), SPARSE_BLOCK_ENTRY_BYTES);
+    says(format!("in blocks of {POSTINGS_A_BLOCK} rows"));
+    let block = POSTINGS_A_BLOCK;
+    says(format!("{} w + {} bytes", block / 8, block * 4));
+    says(format!("at most {MAX_SPARSE_NUMBERS} numbers"));
+}
+
+#[test]
+fn a_sparse_index_is_as_the_document_says() {
+    // 130 rows have index 7, with values that fall; row 3 also has the greatest index there is.
+    let vector = |row: u32| {
+        let mut entries = vec![(7, 100.0 - row as f32)];
+        if row == 3 {
+            entries.push((u32::MAX, -0.5));
+        }
+        let (indices, values) = entries.into_iter().unzip();
+        Ok((row != 2).then_some(SparseVector::new(indices, values)?))
+    };
+    let index = SparseIndex::build(131, &vector).unwrap();
+    let bytes = &index.bytes()[..];
+    let u32_at = |at: usize| u32::from_le_bytes(bytes[at..at + 4].try_into().unwrap());
+    let u64_at = |at: usize| u64::from_le_bytes(bytes[at..at + 8].try_into().unwrap()) as usize;
+    let f32_at = |at: usize| f32::from_bits(u32_at(at));
+    assert_eq!((u32_at(12), u64_at(16), u64_at(24)), (131, 0, 0));
+    let (body, directory) = (u64_at(32), 512 + u64_at(64));
+    assert_eq!((u64_at(40), u64_at(48), u64_at(56)), (2, 130, 131));
+    assert_eq!((u32_at(76), u32_at(508)), (0, crc32fast::hash(&bytes[..508])));
+    let table = &bytes[512 + body..];
+    assert_eq!(u32_at(72), crc32fast::hash(table));
+    assert_eq!(table, crc32fast::hash(&bytes[512..512 + body]).to_le_bytes());
+
+    assert_eq!((u32_at(directory), u32_at(directory + 4)), (7, 130));
+    assert_eq!((f32_at(directory + 24), f32_at(directory + 28)), (100.0, -30.0));
+    let (blocks, entries) = (512 + u64_at(directory + 8), 512 + u64_at(directory + 16));
+    // The distance over the missing row 2 takes one bit, all others are 0.
+    assert_eq!(bytes[blocks], 0b0000_0100);
+    assert!(bytes[blocks + 1..blocks + 16].iter().all(|byte| *byte == 0));
+    assert_eq!((f32_at(blocks + 16), f32_at(blocks + 16 + 4 * 127)), (100.0, -28.0));
+    assert_eq!((u32_at(entries), u32_at(entries + 4)), (128, 1));
+    assert_eq!((f32_at(entries + 8), f32_at(entries + 12)), (100.0, -28.0));
+    // The second block's rows follow one another, so that it is its values, after one bit's bytes.
+    assert_eq!((f32_at(blocks + 528), f32_at(blocks + 532)), (-29.0, -30.0));
+    assert_eq!((u32_at(entries + 16), u32_at(entries + 20)), (130, 1 << 5));
+
+    let second = directory + 32;
+    assert_eq!((u32_at(second), u32_at(second + 4)), (u32::MAX, 1));
+    let (blocks, entries) = (512 + u64_at(second + 8), 512 + u64_at(second + 16));
+    assert_eq!((bytes[blocks], f32_at(blocks + 1)), (3, -0.5));
+    assert_eq!((u32_at(entries), u32_at(entries + 4)), (3, 2));
+    assert_eq!(entries + 16, directory);
+    assert_eq!(directory + 64, 512 + body);
 }
 
 /// A number of seven bits a byte off the front.

@@ -6,10 +6,11 @@ use super::analyzer::{Analyzer, words};
 use super::index::header::{Identity, IndexKey};
 use super::index::postings::Posting;
 use super::index::varint;
-use super::index::write::{IndexWriter, Target};
+use super::index::write::IndexWriter;
 use super::language::Language;
 use crate::error::Result;
 use crate::format::NO_TEXT;
+use crate::index_file::write::Target;
 
 /// What an entry of a table takes beside its bytes, about.
 const ENTRY_BYTES: usize = 64;

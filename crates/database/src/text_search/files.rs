@@ -13,7 +13,7 @@ use super::index::header::{Header, IndexKey};
 use crate::error::{Error, Result};
 use crate::files::file_names;
 use crate::filter::Key;
-use crate::format::{TEXT_INDEX_HEADER_BYTES, TEXT_INDEX_SUFFIX};
+use crate::format::{INDEX_FILE_HEADER_BYTES, TEXT_INDEX_SUFFIX};
 use crate::generations::{number_of, numbered_path};
 use crate::mapping::Mapping;
 
@@ -70,9 +70,9 @@ pub(crate) fn indexed_keys(folder: &Path) -> Result<Vec<IndexKey>> {
 }
 
 fn read_header(path: &Path) -> Result<Header> {
-    let mut bytes = Vec::with_capacity(TEXT_INDEX_HEADER_BYTES);
+    let mut bytes = Vec::with_capacity(INDEX_FILE_HEADER_BYTES);
     File::open(path)
-        .and_then(|file| file.take(TEXT_INDEX_HEADER_BYTES as u64).read_to_end(&mut bytes))
+        .and_then(|file| file.take(INDEX_FILE_HEADER_BYTES as u64).read_to_end(&mut bytes))
         .map_err(Error::io(path, "read"))?;
     Header::read(path, &bytes)
 }

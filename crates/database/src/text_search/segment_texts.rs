@@ -22,10 +22,10 @@ use super::index::TextIndex;
 use super::index::header::{Identity, IndexKey};
 use super::index::merge::{NewRows, merge};
 use super::index::postings::Cursor;
-use super::index::write::{FileTarget, MemoryTarget};
 use crate::disk::Disk;
 use crate::error::Result;
 use crate::files::unfinished_path;
+use crate::index_file::write::{FileTarget, MemoryTarget};
 use crate::segment::Segment;
 
 pub(crate) type SegmentIndex = TextIndex<IndexBytes>;

@@ -4,11 +4,18 @@ use std::path::Path;
 
 use super::super::language::Language;
 use crate::bytes::Reader;
-use crate::error::{Error, Result};
+use crate::error::Result;
 use crate::filter::Key;
 use crate::format::{
-    ANALYSIS_VERSION, MAX_TEXT_FIELD_BYTES, TERMS_A_GROUP, TEXT_INDEX_HEADER_BYTES,
-    TEXT_INDEX_MAGIC, TEXT_INDEX_VERSION,
+    ANALYSIS_VERSION, MAX_TEXT_FIELD_BYTES, TERMS_A_GROUP, TEXT_INDEX_MAGIC, TEXT_INDEX_VERSION,
+};
+use crate::index_file::{Body, Kind};
+
+/// An index of words.
+pub(super) const KIND: Kind = Kind {
+    magic: TEXT_INDEX_MAGIC,
+    versions: &[TEXT_INDEX_VERSION, ANALYSIS_VERSION],
+    what: "the text index",
 };
 
 /// Bytes of a language's code, filled up with zeros.
@@ -34,7 +41,7 @@ pub(crate) struct Identity {
 /// What is in an index, and where in its body.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Contents {
-    pub(crate) body_bytes: u64,
+    pub(crate) body: Body,
     pub(crate) terms: u64,
     /// Rows that have a text.
     pub(crate) texts: u64,
@@ -44,8 +51,6 @@ pub(crate) struct Contents {
     pub(crate) groups: u64,
     /// Where the words of each row are.
     pub(crate) lengths: u64,
-    /// The checksum of the pages' checksums.
-    pub(crate) table_checksum: u32,
 }
 
 impl Contents {
@@ -64,13 +69,11 @@ pub(crate) struct Header {
 impl Header {
     pub(crate) fn encode(&self) -> Vec<u8> {
         let Self { identity, key, contents } = self;
-        let mut bytes = TEXT_INDEX_MAGIC.to_vec();
-        bytes.extend_from_slice(&TEXT_INDEX_VERSION.to_le_bytes());
-        bytes.extend_from_slice(&ANALYSIS_VERSION.to_le_bytes());
+        let mut bytes = Vec::new();
         for number in [
             identity.number,
             identity.salt,
-            contents.body_bytes,
+            contents.body.bytes,
             contents.terms,
             contents.texts,
             contents.words,
@@ -80,16 +83,14 @@ impl Header {
             bytes.extend_from_slice(&number.to_le_bytes());
         }
         bytes.extend_from_slice(&identity.rows.to_le_bytes());
-        bytes.extend_from_slice(&contents.table_checksum.to_le_bytes());
+        bytes.extend_from_slice(&contents.body.table_checksum.to_le_bytes());
         let mut language = [0; LANGUAGE_BYTES];
         language[..key.language.code().len()].copy_from_slice(key.language.code().as_bytes());
         bytes.extend_from_slice(&language);
         let field = key.field.as_ref().map_or("", Key::name);
         bytes.extend_from_slice(&(field.len() as u32).to_le_bytes());
         bytes.extend_from_slice(field.as_bytes());
-        bytes.resize(TEXT_INDEX_HEADER_BYTES - 4, 0);
-        bytes.extend_from_slice(&crc32fast::hash(&bytes).to_le_bytes());
-        bytes
+        KIND.header(&bytes)
     }
 
     /// Reads the header of a file of these first bytes.
@@ -97,42 +98,23 @@ impl Header {
     /// # Errors
     /// `Corrupt` where it is not what was written, `Version` for what another release wrote.
     pub(crate) fn read(path: &Path, file: &[u8]) -> Result<Self> {
-        let corrupt = |reason: &str| Error::corrupt(path, 0, format!("the text index {reason}"));
-        let Some(block) = file.first_chunk::<TEXT_INDEX_HEADER_BYTES>() else {
-            return Err(corrupt("ends inside of its header"));
-        };
-        let mut reader = Reader::new(block);
-        if reader.array() != Some(TEXT_INDEX_MAGIC) {
-            return Err(corrupt("does not start with its magic"));
-        }
-        let (content, checksum) = block.split_at(TEXT_INDEX_HEADER_BYTES - 4);
-        if crc32fast::hash(content).to_le_bytes() != checksum {
-            return Err(corrupt("has a header that does not match its checksum"));
-        }
-        let versions = [reader.u32(), reader.u32()].map(Option::unwrap_or_default);
-        for (found, supported) in versions.into_iter().zip([TEXT_INDEX_VERSION, ANALYSIS_VERSION]) {
-            if found != supported {
-                return Err(Error::Version { path: path.to_owned(), found, supported });
-            }
-        }
-        Self::parse(reader)
-            .ok_or_else(|| corrupt("has a header that matches its checksum but is impossible"))
+        KIND.read_header(path, file, Self::parse)
     }
 
     /// What follows the versions.
     fn parse(mut reader: Reader<'_>) -> Option<Self> {
         let (number, salt) = (reader.u64()?, reader.u64()?);
+        let body_bytes = reader.u64()?;
         let mut contents = Contents {
-            body_bytes: reader.u64()?,
+            body: Body::default(),
             terms: reader.u64()?,
             texts: reader.u64()?,
             words: reader.u64()?,
             groups: reader.u64()?,
             lengths: reader.u64()?,
-            table_checksum: 0,
         };
         let rows = reader.u32()?;
-        contents.table_checksum = reader.u32()?;
+        contents.body = Body { bytes: body_bytes, table_checksum: reader.u32()? };
         let language: [u8; LANGUAGE_BYTES] = reader.array()?;
         let code = std::str::from_utf8(&language).ok()?.trim_end_matches('\0');
         let field = reader.text().filter(|field| field.len() <= MAX_TEXT_FIELD_BYTES)?;

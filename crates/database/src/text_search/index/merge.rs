@@ -7,9 +7,10 @@ use super::TextIndex;
 use super::header::{Identity, IndexKey};
 use super::postings::Cursor;
 use super::terms::Terms;
-use super::write::{IndexWriter, Target};
+use super::write::IndexWriter;
 use crate::error::Result;
 use crate::format::NO_TEXT;
+use crate::index_file::write::Target;
 
 /// What becomes of the rows of an index that is merged into another one.
 #[derive(Clone)]

@@ -18,12 +18,12 @@ pub(crate) mod write;
 use std::ops::Range;
 use std::path::Path;
 
-use self::header::{Contents, Header};
+use self::header::{Contents, Header, KIND};
 use self::postings::Cursor;
 use self::terms::Terms;
-use crate::error::{Error, Result};
-use crate::format::{NO_TEXT, TEXT_INDEX_HEADER_BYTES};
-use crate::paged::{Origin, Pages, pages_of};
+use crate::error::Result;
+use crate::format::NO_TEXT;
+use crate::paged::Pages;
 
 /// An index, usually a mapped file.
 pub(crate) struct TextIndex<B> {
@@ -41,24 +41,7 @@ impl<B: AsRef<[u8]>> TextIndex<B> {
     pub(crate) fn open(bytes: B, path: &Path) -> Result<Self> {
         let header = Header::read(path, bytes.as_ref())?;
         let contents = header.contents;
-        let wrong_length =
-            || Error::corrupt(path, 0, "the text index is not as long as it says".to_owned());
-        let body = TEXT_INDEX_HEADER_BYTES;
-        let all = bytes.as_ref();
-        let body_bytes = usize::try_from(contents.body_bytes).map_err(|_| wrong_length())?;
-        let end = body.checked_add(body_bytes).filter(|end| *end <= all.len());
-        let end = end.ok_or_else(wrong_length)?;
-        let table = &all[end..];
-        if table.len() != pages_of(body_bytes) * 4 {
-            return Err(wrong_length());
-        }
-        if crc32fast::hash(table) != contents.table_checksum {
-            let reason = "the text index has checksums that do not match theirs".to_owned();
-            return Err(Error::corrupt(path, end as u64, reason));
-        }
-        let table = table.to_vec();
-        let origin = Origin { path, file_offset: 0, what: "the text index" };
-        let pages = Pages::new(bytes, body..end, &table, &origin);
+        let pages = KIND.open_body(path, bytes, contents.body)?;
         Ok(Self { pages, header, contents })
     }
 
@@ -125,7 +108,7 @@ impl<B: AsRef<[u8]>> TextIndex<B> {
 
     /// What it takes of memory beside its bytes.
     pub(crate) fn table_bytes(&self) -> u64 {
-        self.contents.body_bytes.div_ceil(crate::format::CHECKED_PAGE_BYTES as u64) * 4
+        self.contents.body.bytes.div_ceil(crate::format::CHECKED_PAGE_BYTES as u64) * 4
     }
 
     /// Compares every byte with its checksum.

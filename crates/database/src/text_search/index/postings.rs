@@ -9,7 +9,7 @@
 use roaring::RoaringBitmap;
 
 use super::TextIndex;
-use crate::bit_packing::{pack, packed_bytes, unpack, width_of};
+use crate::bit_packing::{gaps_to_rows, pack, packed_bytes, rows_to_gaps, unpack, width_of};
 use crate::error::Result;
 use crate::format::{MAX_INLINE_POSTINGS, POSTINGS_A_BLOCK, POSTINGS_BLOCK_ENTRY_BYTES};
 
@@ -124,12 +124,7 @@ impl PostingsEncoder {
 
     fn end_block(&mut self, blocks: &mut Vec<u8>) {
         let last_row = self.rows[self.rows.len() - 1];
-        let mut least = self.first;
-        for row in &mut self.rows {
-            let gap = *row - least;
-            least = row.saturating_add(1);
-            *row = gap;
-        }
+        rows_to_gaps(&mut self.rows, self.first);
         self.counts.iter_mut().for_each(|count| *count -= 1);
         let entry = Entry {
             last_row,
@@ -359,17 +354,11 @@ impl<'a, B: AsRef<[u8]>> Cursor<'a, B> {
         let (rows, counts) = bytes.split_at(packed_bytes(postings, entry.row_width));
         unpack(rows, entry.row_width, &mut self.rows[..postings]);
         unpack(counts, entry.count_width, &mut self.counts[..postings]);
-        let mut least = u64::from(self.first);
-        for row in &mut self.rows[..postings] {
-            let next = least + u64::from(*row);
-            // What does not fit is beyond the last row, which is compared below.
-            *row = next as u32;
-            least = next + 1;
-        }
+        let end = gaps_to_rows(&mut self.rows[..postings], self.first);
         for count in &mut self.counts[..postings] {
             *count = count.saturating_add(1);
         }
-        if least != u64::from(entry.last_row) + 1 || entry.last_row >= self.index.rows() {
+        if end != u64::from(entry.last_row) + 1 || entry.last_row >= self.index.rows() {
             return Err(self.index.pages.corrupt(self.offset, "has postings of impossible rows"));
         }
         self.decoded = postings;

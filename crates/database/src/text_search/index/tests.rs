@@ -10,9 +10,10 @@ use super::super::language::Language;
 use super::header::{Identity, IndexKey};
 use super::merge::{NewRows, merge};
 use super::postings::Posting;
-use super::write::MemoryTarget;
 use super::*;
 use crate::error::Error;
+use crate::format::INDEX_FILE_HEADER_BYTES;
+use crate::index_file::write::MemoryTarget;
 
 type Index = TextIndex<Vec<u8>>;
 
@@ -168,10 +169,10 @@ proptest! {
         let mut bytes = written(&rows);
         let body = u64::from_le_bytes(bytes[32..40].try_into().unwrap()) as usize;
         for (place, byte) in changes {
-            bytes[TEXT_INDEX_HEADER_BYTES + place.index(body)] = byte;
+            bytes[INDEX_FILE_HEADER_BYTES + place.index(body)] = byte;
         }
-        let table = crate::paged::checksum_table(&bytes[TEXT_INDEX_HEADER_BYTES..][..body]);
-        bytes.truncate(TEXT_INDEX_HEADER_BYTES + body);
+        let table = crate::paged::checksum_table(&bytes[INDEX_FILE_HEADER_BYTES..][..body]);
+        bytes.truncate(INDEX_FILE_HEADER_BYTES + body);
         bytes.extend_from_slice(&table);
         bytes[84..88].copy_from_slice(&crc32fast::hash(&table).to_le_bytes());
         let checksum = crc32fast::hash(&bytes[..508]);
