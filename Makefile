@@ -60,6 +60,9 @@ bench-ann: develop $(VENV)/bench.stamp $(VENV)/bench-ann.stamp  ## measure vecto
 bench-storage: develop $(VENV)/bench.stamp $(VENV)/bench-storage.stamp  ## measure writing and opening against peers
 	$(BIN)/python -m benchmarks storage
 
+bench-words: develop $(VENV)/bench.stamp $(VENV)/bench-words.stamp  ## measure search by words against its peers
+	$(BIN)/python -m benchmarks text_search
+
 develop: $(VENV)/extension.stamp  ## build the extension (release) and install into .venv
 
 clean:  ## remove .venv, the built extension and Cargo's target directory
@@ -87,6 +90,10 @@ $(VENV)/bench-ann.stamp: $(VENV)/tools.stamp
 
 $(VENV)/bench-storage.stamp: $(VENV)/tools.stamp
 	$(BIN)/python -m pip install --quiet --group bench-storage
+	touch $@
+
+$(VENV)/bench-words.stamp: $(VENV)/tools.stamp
+	$(BIN)/python -m pip install --quiet --group bench-words
 	touch $@
 
 $(VENV)/extension.stamp: $(VENV)/tools.stamp $(RUST_SOURCES) README.md LICENSE

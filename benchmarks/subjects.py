@@ -18,7 +18,7 @@ HERE = Path(__file__).resolve().parent
 
 
 # A package with a definitions.toml of its own; its subjects are named after it.
-FAMILIES = ("ann", "encoder", "storage")
+FAMILIES = ("ann", "encoder", "storage", "text_search")
 
 
 def load_definitions() -> tuple[int, dict[str, dict[str, Any]]]:

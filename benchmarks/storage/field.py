@@ -1,103 +1,38 @@
 """The contenders of a subject, as contenders.toml names them, each called in its own process."""
 
-import importlib
-import sys
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from importlib import metadata
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Any, TypeVar
+from typing import Any
 
 import numpy as np
 
+from benchmarks.contenders import Listed, listed
 from benchmarks.data import gaussian_vectors, sentence_vectors
-from benchmarks.processes import in_fresh_process
 from benchmarks.storage.contenders.store import FloatArray, Store
-
-if sys.version_info >= (3, 11):
-    import tomllib
-else:
-    import tomli as tomllib  # pytest and mypy bring it along
 
 HERE = Path(__file__).resolve().parent
 PERTURBATION = 0.25
 
-Result = TypeVar("Result")
-
 
 @dataclass(frozen=True)
-class Contender:
+class Contender(Listed):
     """A database, by the class that speaks to it."""
 
-    name: str
-    adapter: str
-    package: str
-    module: str
-    durable: str
-    ours: bool = False
-
-    def import_package(self) -> None:
-        """Load its module, so that opening a database does not."""
-        importlib.import_module(self.module)
+    durable: str = ""
+    """What a write has waited for when the call returns."""
 
     def store(self, folder: Path, dimension: int) -> Store:
         """A new one, in the process that is going to use it."""
-        module, _, name = self.adapter.partition(":")
-        found = importlib.import_module(f"benchmarks.storage.contenders.{module}")
-        made: Store = getattr(found, name)(folder, dimension)
+        made: Store = self.adapter_class("benchmarks.storage.contenders")(folder, dimension)
         return made
 
 
 def contenders(names: Sequence[str]) -> tuple[list[Contender], list[str]]:
     """Those of these names that are installed, and notes about versions and absences."""
-    listed = tomllib.loads((HERE / "contenders.toml").read_text(encoding="utf-8"))
-    unknown = sorted(set(names) - set(listed))
-    if unknown:
-        raise ValueError(f"no contender {', '.join(unknown)}; there are {', '.join(listed)}")
-    present, versions, absent = [], {}, []
-    for name in names:
-        one = Contender(name, **listed[name])
-        try:
-            versions[one.package] = metadata.version(one.package)
-            present.append(one)
-        except metadata.PackageNotFoundError:
-            absent.append(one.package)
-    notes = [f"Measured: {', '.join(f'{name} {version}' for name, version in versions.items())}."]
-    if absent:
-        notes.append(f"Left out, because not installed: {', '.join(absent)}.")
-    return present, notes
-
-
-def in_turns(
-    chosen: Sequence[Contender],
-    rounds: int,
-    notes: list[str],
-    measure: Callable[..., Result],
-    *arguments: Any,
-) -> dict[str, list[Result]]:
-    """What `measure(contender, *arguments)` returns in a process of its own, round by round.
-
-    Each round begins with another contender. A peer that fails is left out, with a note.
-    """
-    results: dict[str, list[Result]] = {one.name: [] for one in chosen}
-    failed: set[str] = set()
-    for number in range(rounds):
-        first = number % len(chosen)
-        for one in [*chosen[first:], *chosen[:first]]:
-            if one.name in failed:
-                continue
-            print(f"  round {number + 1}: {one.name}", file=sys.stderr, flush=True)
-            try:
-                results[one.name].append(in_fresh_process(measure, one, *arguments))
-            # Whatever a peer dies of, the others are still to be measured.
-            except Exception as error:
-                if one.ours:
-                    raise
-                failed.add(one.name)
-                notes.append(f"Left out, because it failed: {one.name}: {error!r}"[:300])
-    return {name: many for name, many in results.items() if name not in failed}
+    return listed(HERE / "contenders.toml", names, Contender)
 
 
 @contextmanager

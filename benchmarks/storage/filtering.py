@@ -6,10 +6,11 @@ from dataclasses import dataclass
 from statistics import median
 from typing import Any
 
+from benchmarks.contenders import in_turns
 from benchmarks.measure import Ratio
 from benchmarks.results import Goal, Outcome, Table
 from benchmarks.storage.contenders.store import RANKS, number_of
-from benchmarks.storage.field import Contender, contenders, created, data, in_turns, load
+from benchmarks.storage.field import Contender, contenders, created, data, load
 
 
 @dataclass(frozen=True)

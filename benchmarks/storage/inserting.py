@@ -9,11 +9,12 @@ from statistics import median, quantiles
 from tempfile import TemporaryDirectory
 from typing import Any
 
+from benchmarks.contenders import in_turns
 from benchmarks.data import gaussian_vectors
 from benchmarks.machine import filesystem
 from benchmarks.measure import Ratio
 from benchmarks.results import Goal, Outcome, Table
-from benchmarks.storage.field import Contender, contenders, created, in_turns
+from benchmarks.storage.field import Contender, contenders, created
 
 
 @dataclass(frozen=True)

@@ -8,10 +8,11 @@ from statistics import median
 from tempfile import TemporaryDirectory
 from typing import Any
 
+from benchmarks.contenders import in_turns
 from benchmarks.processes import MIB, drop_from_cache, in_mib, resident_bytes
 from benchmarks.results import Goal, Outcome, Table
 from benchmarks.storage.contenders.store import FloatArray
-from benchmarks.storage.field import Contender, contenders, data, in_turns, load
+from benchmarks.storage.field import Contender, contenders, data, load
 
 
 @dataclass(frozen=True)

@@ -10,11 +10,12 @@ from typing import Any
 
 import numpy as np
 
+from benchmarks.contenders import in_turns
 from benchmarks.data import gaussian_vectors
 from benchmarks.measure import Ratio
 from benchmarks.results import Goal, Outcome, Table
 from benchmarks.storage.contenders.store import FloatArray, Store
-from benchmarks.storage.field import Contender, contenders, created, data, in_turns, load
+from benchmarks.storage.field import Contender, contenders, created, data, load
 
 
 @dataclass(frozen=True)

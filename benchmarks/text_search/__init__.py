@@ -1,0 +1,1 @@
+"""Search by words beside the libraries that people use for it."""
