@@ -1,9 +1,8 @@
 //! What comes out of a collection: records and hits.
 
-use std::ops::Range;
 use std::sync::Arc;
 
-use database::{ElementType, Id, Place, Schema};
+use database::{ElementType, Id, Place, Schema, TextQuery};
 use numpy::{IntoPyArray, ToPyArray};
 use pyo3::prelude::*;
 use serde_json::Value;
@@ -130,12 +129,13 @@ with_content!(Record {
 pub(crate) struct Hit {
     content: Content,
     score: f32,
-    highlights: Vec<Range<usize>>,
+    /// What was searched by words: where the text has them is looked for when somebody asks.
+    words: Option<Arc<TextQuery>>,
 }
 
 impl Hit {
-    pub(crate) fn with_highlights(hit: database::Hit, highlights: Vec<Range<usize>>) -> Hit {
-        Hit { highlights, ..Hit::from(hit) }
+    pub(crate) fn of_words(hit: database::Hit, words: &Arc<TextQuery>) -> Hit {
+        Hit { words: Some(words.clone()), ..Hit::from(hit) }
     }
 }
 
@@ -152,7 +152,10 @@ with_content!(Hit {
     /// `[(start, end), ...]` in characters of `text`, in order.
     #[getter]
     fn highlights(&self) -> Vec<(usize, usize)> {
-        self.highlights.iter().map(|place| (place.start, place.end)).collect()
+        let (Some(words), Some(text)) = (&self.words, &self.content.text) else {
+            return Vec::new();
+        };
+        words.highlights(text).into_iter().map(|place| (place.start, place.end)).collect()
     }
 
     fn __repr__(&self) -> String {
@@ -173,6 +176,6 @@ impl Record {
 impl From<database::Hit> for Hit {
     fn from(hit: database::Hit) -> Self {
         let database::Hit { id, score, text, metadata, place } = hit;
-        Hit { content: Content { id, text, metadata, place }, score, highlights: Vec::new() }
+        Hit { content: Content { id, text, metadata, place }, score, words: None }
     }
 }

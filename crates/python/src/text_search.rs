@@ -1,5 +1,7 @@
 //! Searches by words, and by words and meaning at once.
 
+use std::sync::Arc;
+
 use database::{Fusion, GroupBy, Key, Language, SearchOptions, TextQuery};
 use pyo3::prelude::*;
 use pyo3::types::{PyDict, PyString};
@@ -109,9 +111,6 @@ pub(crate) fn search(
         threads::run(py, search)?.or_raise()?
     };
     damage::warn(py, inner)?;
-    let hit = |hit: database::Hit| {
-        let highlights = hit.text.as_deref().map(|text| words.highlights(text));
-        Hit::with_highlights(hit, highlights.unwrap_or_default())
-    };
-    Ok(hits.into_iter().map(hit).collect())
+    let words = Arc::new(words);
+    Ok(hits.into_iter().map(|hit| Hit::of_words(hit, &words)).collect())
 }
