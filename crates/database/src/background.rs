@@ -18,6 +18,7 @@ pub(crate) struct Background {
 struct Shared {
     queue: Mutex<Queue>,
     changed: Condvar,
+    begin: fn(),
     work: fn(&Arc<Store>),
 }
 
@@ -29,8 +30,10 @@ struct Queue {
 }
 
 impl Background {
-    pub(crate) fn start(name: &str, work: fn(&Arc<Store>)) -> std::io::Result<Self> {
-        let shared = Arc::new(Shared { queue: Mutex::default(), changed: Condvar::new(), work });
+    /// `begin` is the first that the thread does.
+    pub(crate) fn start(name: &str, begin: fn(), work: fn(&Arc<Store>)) -> std::io::Result<Self> {
+        let queue = Mutex::default();
+        let shared = Arc::new(Shared { queue, changed: Condvar::new(), begin, work });
         let thread = thread::Builder::new().name(name.to_owned()).spawn({
             let shared = shared.clone();
             move || shared.run()
@@ -63,6 +66,7 @@ impl Background {
 
 impl Shared {
     fn run(&self) {
+        (self.begin)();
         let mut queue = self.queue.lock();
         while !queue.stopping {
             let now = Instant::now();

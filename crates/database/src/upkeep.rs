@@ -1,6 +1,5 @@
 //! Turning heads into segments, and segments into fewer and better ones.
 
-use std::collections::HashSet;
 use std::ops::{ControlFlow, Range};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -18,7 +17,6 @@ use crate::segment::{self, Segment, SegmentSource, segment_path};
 use crate::sources::{HeadSource, MergeSource};
 use crate::state::{LiveSegment, State};
 use crate::store::Store;
-use crate::text_search::{IndexKey, Origins, indexed_keys};
 
 /// How far long work is: rows done and rows in all. It stops when told to.
 pub type Progress<'a> = &'a (dyn Fn(u64, u64) -> ControlFlow<()> + Sync);
@@ -27,6 +25,7 @@ pub type Progress<'a> = &'a (dyn Fn(u64, u64) -> ControlFlow<()> + Sync);
 pub(crate) struct Upkeep {
     flushing: Background,
     merging: Background,
+    indexing_texts: Background,
     /// Where graphs are built.
     threads: ThreadPool,
     /// Where the codes of a new segment are made: a merge may take the others for seconds.
@@ -56,15 +55,24 @@ impl Upkeep {
                 .map_err(std::io::Error::other)
         };
         Ok(Self {
-            flushing: Background::start("rac-heads", |store| {
-                // The error reaches the writers who wait, and the next write tries again.
-                let _ = store.flush_heads(Extent::OverLimits);
-                store.make_missing_codes();
-            })?,
-            merging: Background::start("rac-segments", |store| {
-                // Space may be short for now; the segments as they are serve as well.
-                let _ = store.merge_in_background();
-            })?,
+            flushing: Background::start(
+                "rac-heads",
+                || (),
+                |store| {
+                    // The error reaches the writers who wait, and the next write tries again.
+                    let _ = store.flush_heads(Extent::OverLimits);
+                    store.make_missing_codes();
+                },
+            )?,
+            merging: Background::start(
+                "rac-segments",
+                || (),
+                |store| {
+                    // Space may be short for now; the segments as they are serve as well.
+                    let _ = store.merge_in_background();
+                },
+            )?,
+            indexing_texts: Background::start("rac-words", give_way, |store| store.index_texts())?,
             threads: pool("rac-merge", threads)?,
             coding: pool("rac-code", 1)?,
         })
@@ -78,10 +86,15 @@ impl Upkeep {
         self.merging.look_after(store, delay);
     }
 
+    pub(crate) fn index_soon(&self, store: &Arc<Store>) {
+        self.indexing_texts.look_after(store, Duration::ZERO);
+    }
+
     /// Returns once no background work is going on any more.
     pub(crate) fn stop(&self) {
         self.flushing.stop();
         self.merging.stop();
+        self.indexing_texts.stop();
     }
 }
 
@@ -123,17 +136,21 @@ impl Store {
                     _ => break,
                 }
             };
-            self.flush_head(HeadSource::new(snapshot))?;
+            self.flush_head(HeadSource::new(snapshot), extent)?;
+        }
+        if extent == Extent::OverLimits {
+            self.index_texts_soon();
         }
         self.look_after()
     }
 
-    fn flush_head(&self, source: HeadSource) -> Result<()> {
+    fn flush_head(&self, source: HeadSource, extent: Extent) -> Result<()> {
         let segment = self.write_segment(&source, None, &|_, _| match self.is_stopping() {
             true => ControlFlow::Break(()),
             false => ControlFlow::Continue(()),
         })?;
-        self.prepare_texts(segment.as_deref(), source.text_keys(), None);
+        let searchable = extent == Extent::Everything;
+        self.prepare_flushed_texts(segment.as_deref(), source.text_keys(), searchable);
         // A thread of a pool would take other work while it waits for another pool, and that may want
         // the lock which is held here. Then a search has the codes made.
         if self.view().is_searched() && rayon::current_thread_index().is_none() {
@@ -174,30 +191,6 @@ impl Store {
         segment::write(disk, &path, number, schema, source, build.as_ref(), progress)?;
         let segment = Segment::open(&path, number, self.schema())?;
         Ok(Some(Arc::new(segment.writing_to(self.disk()))))
-    }
-
-    /// Indexes the words of a new segment before searches meet it: in the ways that `searched` lists,
-    /// and in those that other segments of the collection are indexed in.
-    fn prepare_texts(
-        &self,
-        segment: Option<&Segment>,
-        searched: Vec<IndexKey>,
-        origins: Option<&Origins<'_>>,
-    ) {
-        let Some(segment) = segment else { return };
-        let mut keys = searched;
-        // Those whose files cannot be written are known to their segments alone.
-        let in_memory = self.state().map(|state| {
-            let segments = state.segments().iter();
-            segments.flat_map(|live| live.segment.texts().keys()).collect::<Vec<_>>()
-        });
-        keys.extend(in_memory.unwrap_or_default());
-        keys.extend(indexed_keys(self.folder()).unwrap_or_default());
-        let mut distinct = HashSet::new();
-        for key in keys.into_iter().filter(|key| distinct.insert(key.clone())) {
-            // What cannot be read is the news of the search that needs it.
-            let _ = segment.texts().prepare(segment, &key, origins);
-        }
     }
 
     /// Codes the vectors of a segment without a graph, if it is one of those that get one.
@@ -257,6 +250,7 @@ impl Store {
             }
         }
         self.flush_heads(Extent::Everything)?;
+        self.index_texts();
         self.merge_now(complete_merge, progress)
     }
 
@@ -266,6 +260,7 @@ impl Store {
     /// As [`Store::optimize`].
     pub(crate) fn compact(self: &Arc<Self>, progress: Progress<'_>) -> Result<()> {
         self.flush_heads(Extent::Everything)?;
+        self.index_texts();
         self.merge_now(
             |segments, _| {
                 let is_due = |segment: &SegmentSize| segment.dead > 0 || segment.is_damaged;
@@ -324,7 +319,7 @@ impl Store {
         let wants_graph =
             source.rows() >= index.minimum_rows && u64::from(source.rows()) <= rules.most_rows;
         let segment = self.write_segment(source, wants_graph.then_some(index), progress)?;
-        self.prepare_texts(segment.as_deref(), Vec::new(), Some(&source.text_origins()));
+        self.prepare_merged_texts(segment.as_deref(), &source.text_origins());
         if self.view().is_searched() {
             self.make_codes(segment.as_deref());
         }

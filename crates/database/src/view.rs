@@ -24,18 +24,40 @@ pub(crate) struct View {
     /// Held for a moment only, whatever else is held.
     index: Mutex<IndexOptions>,
     scratches: Arc<Scratches>,
+    searched: Attention,
+    searched_by_words: Attention,
+}
+
+/// When somebody last searched.
+struct Attention {
     opened: Instant,
     /// Milliseconds from then to the last search, and one; 0 where there was none.
-    searched: AtomicU64,
+    last: AtomicU64,
 }
 
 /// Somebody is taken to search for so long after a search.
-const ATTENTION: Duration = Duration::from_secs(1);
+const ATTENTION_SPAN: Duration = Duration::from_secs(1);
 
 pub(crate) enum Access {
     Open(Box<State>),
     Closed,
     Dropped,
+}
+
+impl Attention {
+    fn new() -> Self {
+        Self { opened: Instant::now(), last: AtomicU64::new(0) }
+    }
+
+    fn note(&self) {
+        let since = self.opened.elapsed().as_millis() as u64;
+        self.last.store(since + 1, Ordering::Relaxed);
+    }
+
+    fn is_paid(&self) -> bool {
+        let last = self.last.load(Ordering::Relaxed);
+        last > 0 && self.opened.elapsed() < Duration::from_millis(last - 1) + ATTENTION_SPAN
+    }
 }
 
 impl View {
@@ -47,8 +69,8 @@ impl View {
             state: RwLock::new(Access::Open(Box::new(state))),
             index: Mutex::new(index),
             scratches: Arc::default(),
-            opened: Instant::now(),
-            searched: AtomicU64::new(0),
+            searched: Attention::new(),
+            searched_by_words: Attention::new(),
         }
     }
 
@@ -70,16 +92,24 @@ impl View {
         &self.scratches
     }
 
-    /// A search has begun.
+    /// A search by vectors has begun.
     pub(crate) fn note_search(&self) {
-        let since = self.opened.elapsed().as_millis() as u64;
-        self.searched.store(since + 1, Ordering::Relaxed);
+        self.searched.note();
     }
 
-    /// Whether somebody is searching, or did a moment ago.
+    /// Whether somebody is searching by vectors, or did a moment ago.
     pub(crate) fn is_searched(&self) -> bool {
-        let last = self.searched.load(Ordering::Relaxed);
-        last > 0 && self.opened.elapsed() < Duration::from_millis(last - 1) + ATTENTION
+        self.searched.is_paid()
+    }
+
+    /// A search by words has begun.
+    pub(crate) fn note_search_by_words(&self) {
+        self.searched_by_words.note();
+    }
+
+    /// Whether somebody is searching by words, or did a moment ago.
+    pub(crate) fn is_searched_by_words(&self) -> bool {
+        self.searched_by_words.is_paid()
     }
 
     /// How vectors are indexed, now and when the collection is next opened.

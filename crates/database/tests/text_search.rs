@@ -456,6 +456,36 @@ fn indexes_are_written_from_the_first_search_on_and_go_with_their_segments() {
 }
 
 #[test]
+fn what_is_written_while_nobody_searches_by_words_is_indexed_behind_the_writes() {
+    let folder = tempdir().unwrap();
+    let mut model = Model::default();
+    let some = |ids: std::ops::Range<i64>| -> Vec<(i64, Words)> {
+        let words = |id: i64| Words { text: Some(vec![(id % 7) as u8, 1]), title: None };
+        ids.map(|id| (id, words(id))).collect()
+    };
+    let question = Question { words: vec![1, 3], ..Question::default() };
+    {
+        let database = Database::open(folder.path(), &options()).unwrap();
+        let collection = named(&database);
+        upsert(&collection, &mut model, &some(0..50));
+        collection.compact().unwrap();
+        check(&collection, &model, &question, &[5]);
+    }
+    let known = index_files(folder.path());
+    let database = Database::open(folder.path(), &options()).unwrap();
+    let collection = named(&database);
+    upsert(&collection, &mut model, &some(50..90));
+    // A flush and the index behind it, neither of which anybody here has asked for.
+    while index_files(folder.path()).iter().all(|file| known.contains(file)) {
+        std::thread::sleep(std::time::Duration::from_millis(1));
+    }
+    check(&collection, &model, &question, &[5]);
+    collection.optimize().unwrap();
+    assert_eq!(index_files(folder.path()).len(), 1);
+    check(&collection, &model, &question, &[5]);
+}
+
+#[test]
 fn an_index_that_is_of_another_segment_or_release_is_made_anew() {
     let folder = tempdir().unwrap();
     let path = folder.path().join("0");

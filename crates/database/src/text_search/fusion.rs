@@ -71,6 +71,7 @@ impl Collection {
     ) -> Result<Vec<Hit>> {
         options.validate()?;
         fusion.validate()?;
+        self.view().note_search_by_words();
         self.contain(|| {
             let snapshot = self.snapshot()?;
             let page = Page { offset, limit: options.limit, within: options.within };

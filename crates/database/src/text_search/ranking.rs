@@ -53,6 +53,7 @@ impl Collection {
         offset: usize,
     ) -> Result<Vec<Hit>> {
         options.validate()?;
+        self.view().note_search_by_words();
         let page = Page { offset, limit: options.limit, within: options.within };
         self.contain(|| {
             let snapshot = self.snapshot()?;

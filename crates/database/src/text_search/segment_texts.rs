@@ -8,7 +8,7 @@
 //! instead of making it again. Nothing else takes these locks, and whoever holds one hands no work
 //! to other threads.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -41,6 +41,8 @@ const RUN_BYTES: u64 = 64 << 20;
 pub(crate) struct SegmentTexts {
     /// Where indexes are written; `None` in a process that only reads.
     disk: Option<Disk>,
+    /// What somebody searches. Held for a moment only, whatever else is held.
+    keys: Mutex<HashSet<IndexKey>>,
     indexes: Mutex<HashMap<IndexKey, Known>>,
     memory_bytes: AtomicU64,
 }
@@ -83,12 +85,18 @@ impl SegmentTexts {
         self.index_from(segment, key, origins).map(drop)
     }
 
+    /// Says that somebody will search these words.
+    pub(crate) fn expect(&self, key: IndexKey) {
+        self.keys.lock().insert(key);
+    }
+
     fn index_from(
         &self,
         segment: &Segment,
         key: &IndexKey,
         origins: Option<&Origins<'_>>,
     ) -> Result<Arc<SegmentIndex>> {
+        self.expect(key.clone());
         let mut indexes = self.indexes.lock();
         let known = indexes.entry(key.clone()).or_default();
         if let Some(index) = &known.index {
@@ -142,9 +150,9 @@ impl SegmentTexts {
         false
     }
 
-    /// What was searched, or is there for a search.
+    /// What was searched, or is expected to be.
     pub(crate) fn keys(&self) -> Vec<IndexKey> {
-        self.indexes.lock().keys().cloned().collect()
+        self.keys.lock().iter().cloned().collect()
     }
 
     pub(crate) fn memory_bytes(&self) -> u64 {
