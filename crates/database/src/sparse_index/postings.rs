@@ -159,6 +159,14 @@ impl ListEncoder {
     }
 }
 
+/// Some postings of a block.
+pub(super) enum Found<'f> {
+    /// From this row on, a value each.
+    Run(u32, &'f [[u8; 4]]),
+    /// Of these rows.
+    Rows(&'f [u32], &'f [[u8; 4]]),
+}
+
 /// Reads the postings of a list, a block at a time, and keeps the block that it read last.
 pub(super) struct Postings<'a, B> {
     pages: &'a Pages<B>,
@@ -201,13 +209,13 @@ impl<'a, B: AsRef<[u8]>> Postings<'a, B> {
         before.map_or(0, |entry| entry.last_row.saturating_add(1))
     }
 
-    /// Calls `see` with the rows in a range and their values, from the first block on that may have
+    /// Calls `see` with the postings of the rows in a range, from the first block on that may have
     /// one of them.
     pub(super) fn visit(
         &mut self,
         first_block: usize,
         range: Range<u32>,
-        mut see: impl FnMut(u32, f32),
+        mut see: impl FnMut(Found<'_>),
     ) -> Result<()> {
         let mut block = first_block;
         let mut first = self.first_row(block);
@@ -224,9 +232,11 @@ impl<'a, B: AsRef<[u8]>> Postings<'a, B> {
                 true => rows.len(),
                 false => rows.partition_point(|row| *row < range.end),
             };
-            for (row, value) in rows[start..end].iter().zip(&self.values[start..end]) {
-                see(*row, f32::from_le_bytes(*value));
-            }
+            let values = &self.values[start..end];
+            see(match entry.width {
+                0 => Found::Run(first + start as u32, values),
+                _ => Found::Rows(&rows[start..end], values),
+            });
             first = entry.last_row.saturating_add(1);
             block += 1;
         }

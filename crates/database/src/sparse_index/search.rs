@@ -18,7 +18,7 @@ use std::ops::Range;
 use kernels::TopK;
 
 use super::SparseIndex;
-use super::postings::Postings;
+use super::postings::{Found, Postings};
 use crate::error::Result;
 use crate::format::MAX_SEGMENT_ROWS;
 use crate::sparse_vector::{SparseVector, rounded};
@@ -274,15 +274,23 @@ impl<B: AsRef<[u8]>> Term<'_, B> {
         let Window { scores, met, .. } = window;
         // Windows start at multiples of their size.
         let place = |row: u32| row as usize % WINDOW;
-        if marks_rows {
-            return self.postings.visit(block, rows.clone(), |row, value| {
-                let place = place(row);
-                scores[place] += weight * f64::from(value);
-                met[place / 64] |= 1 << (place % 64);
-            });
-        }
-        self.postings.visit(block, rows.clone(), |row, value| {
-            scores[place(row)] += weight * f64::from(value);
+        let product = |value: &[u8; 4]| weight * f64::from(f32::from_le_bytes(*value));
+        self.postings.visit(block, rows.clone(), |found| match found {
+            Found::Run(first, values) => {
+                let scores = &mut scores[place(first)..][..values.len()];
+                scores.iter_mut().zip(values).for_each(|(score, value)| *score += product(value));
+                if marks_rows {
+                    (first..).zip(values).for_each(|(row, _)| mark(met, place(row)));
+                }
+            }
+            Found::Rows(rows, values) => {
+                for (row, value) in rows.iter().zip(values) {
+                    scores[place(*row)] += product(value);
+                }
+                if marks_rows {
+                    rows.iter().for_each(|row| mark(met, place(*row)));
+                }
+            }
         })
     }
 
@@ -297,6 +305,10 @@ impl<B: AsRef<[u8]>> Term<'_, B> {
         }
         Ok(())
     }
+}
+
+fn mark(met: &mut [u64; WINDOW / 64], place: usize) {
+    met[place / 64] |= 1 << (place % 64);
 }
 
 /// What is known of the rows of a window.
