@@ -45,17 +45,17 @@ pub(crate) fn rows_to_gaps(rows: &mut [u32], least: u32) {
 /// The reverse; returns one more than the last row. Where that is not what it should be, the
 /// numbers are not those of rows; where it is, the rows ascend.
 pub(crate) fn gaps_to_rows(gaps: &mut [u32], least: u32) -> u64 {
-    let mut least = u64::from(least);
+    let mut end = u64::from(least);
     for gap in gaps {
-        let row = least + u64::from(*gap);
+        end += u64::from(*gap) + 1;
         // What does not fit is beyond any last row.
-        *gap = row as u32;
-        least = row + 1;
+        *gap = (end - 1) as u32;
     }
-    least
+    end
 }
 
-/// Reads as many numbers as fit into `out`. Numbers whose bytes are missing are 0.
+/// Reads as many numbers as fit into `out`. Numbers whose bytes are missing are 0; bytes behind them
+/// do no harm, and where there are some the last numbers are read as fast as the others.
 pub(crate) fn unpack(bytes: &[u8], width: u8, out: &mut [u32]) {
     macro_rules! by_width {
         ($($width:literal)*) => {
@@ -71,23 +71,42 @@ pub(crate) fn unpack(bytes: &[u8], width: u8, out: &mut [u32]) {
 /// Eight numbers of a width take `WIDTH` whole bytes, so each eight are read in the same way.
 fn unpack_width<const WIDTH: usize>(bytes: &[u8], out: &mut [u32]) {
     let mut rest = bytes;
-    for numbers in out.chunks_mut(8) {
-        // The last number's eight bytes may end up to seven behind those of the group.
-        let mut group = [0; 40];
-        let (here, behind) = rest.split_at(rest.len().min(WIDTH));
-        group[..here.len()].copy_from_slice(here);
-        rest = behind;
-        let mask = u64::MAX >> (64 - WIDTH);
-        let number = |index: usize| {
-            let bit = index * WIDTH;
-            let bytes = group[bit / 8..].first_chunk().expect("forty bytes hold it");
-            (u64::from_le_bytes(*bytes) >> (bit % 8) & mask) as u32
+    let (eights, last) = out.as_chunks_mut::<8>();
+    for numbers in eights {
+        *numbers = match rest.first_chunk() {
+            Some(group) => unpack_eight::<WIDTH>(group),
+            None => unpack_eight::<WIDTH>(&filled_up(rest)),
         };
-        match <&mut [u32; 8]>::try_from(&mut *numbers) {
-            Ok(numbers) => *numbers = std::array::from_fn(number),
-            Err(_) => (0..).zip(numbers).for_each(|(index, out)| *out = number(index)),
-        }
+        rest = &rest[rest.len().min(WIDTH)..];
     }
+    if !last.is_empty() {
+        let numbers = unpack_eight::<WIDTH>(&filled_up(rest));
+        last.copy_from_slice(&numbers[..last.len()]);
+    }
+}
+
+/// The last number's eight bytes may end up to seven behind those of the group.
+const GROUP_BYTES: usize = 40;
+
+fn filled_up(bytes: &[u8]) -> [u8; GROUP_BYTES] {
+    let mut group = [0; GROUP_BYTES];
+    let length = bytes.len().min(GROUP_BYTES);
+    group[..length].copy_from_slice(&bytes[..length]);
+    group
+}
+
+#[inline(always)]
+fn unpack_eight<const WIDTH: usize>(group: &[u8; GROUP_BYTES]) -> [u32; 8] {
+    let mask = u64::MAX >> (64 - WIDTH);
+    if WIDTH <= 8 {
+        let all = u64::from_le_bytes(*group.first_chunk().expect("forty bytes hold it"));
+        return std::array::from_fn(|index| (all >> (index * WIDTH) & mask) as u32);
+    }
+    std::array::from_fn(|index| {
+        let bit = index * WIDTH;
+        let bytes = group[bit / 8..].first_chunk().expect("forty bytes hold it");
+        (u64::from_le_bytes(*bytes) >> (bit % 8) & mask) as u32
+    })
 }
 
 #[cfg(test)]

@@ -2,7 +2,7 @@
 //!
 //! Rows are gone through in windows. A window's lists are added up, row by row, beginning with the
 //! list that can add most to a score; once those that are left cannot lift a row to where it enters
-//! by themselves, only the rows that were met and may still enter are looked up in them, if they
+//! by themselves, and by far not, only the rows that may still enter are looked up in them, if they
 //! are few. What a list can add in a window is known from the blocks that reach into it, before any
 //! of them is read. (Turtle and Flood's MaxScore, with the bounds of blocks by Ding and Suel.)
 //!
@@ -31,6 +31,10 @@ const CELLS: usize = 1 << 18;
 
 /// One in so many windows is looked at before the others.
 const FIRST_WINDOWS: usize = 16;
+
+/// Lists are put aside that together can add less than this part of what a row needs to enter: were
+/// it nearly all of it, nearly every row would have to be looked up in them.
+const ASIDE: f64 = 0.7;
 
 /// Rows are looked up in a list where the list has more than so many postings for each of them.
 const POSTINGS_A_LOOKUP: f64 = 16.0;
@@ -205,7 +209,8 @@ impl<'a, B: AsRef<[u8]>> Search<'a, B> {
         if marks_rows {
             window.met.fill(0);
         }
-        while added < cells.len() && window.rest[added] > cutoff {
+        let most_aside = if cutoff > 0.0 { cutoff * ASIDE } else { cutoff };
+        while added < cells.len() && window.rest[added] > most_aside {
             self.terms[added].add(cells[added], &rows, window, marks_rows)?;
             added += 1;
         }

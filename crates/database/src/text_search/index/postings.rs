@@ -351,8 +351,8 @@ impl<'a, B: AsRef<[u8]>> Cursor<'a, B> {
         }
         let bytes = self.index.pages.get(self.offset, self.bytes_of(entry) as u64)?;
         let postings = self.postings_of_block();
-        let (rows, counts) = bytes.split_at(packed_bytes(postings, entry.row_width));
-        unpack(rows, entry.row_width, &mut self.rows[..postings]);
+        let counts = &bytes[packed_bytes(postings, entry.row_width)..];
+        unpack(bytes, entry.row_width, &mut self.rows[..postings]);
         unpack(counts, entry.count_width, &mut self.counts[..postings]);
         let end = gaps_to_rows(&mut self.rows[..postings], self.first);
         for count in &mut self.counts[..postings] {
