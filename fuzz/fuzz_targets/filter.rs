@@ -15,8 +15,7 @@ fuzz_target!(|input: &[u8]| {
     };
     let metadata = json!({"a": 1, "b": {"c": ["x", 2.5, null]}, "d": "2024-02-29T12:00:00Z"});
     for metadata in [None, Some(&metadata), Some(&value)] {
-        let fields =
-            Fields { id: &Id::Int(3), metadata, source: Some("notes.md"), line: Some(7) };
+        let fields = Fields { id: &Id::Int(3), metadata, source: Some("notes.md"), line: Some(7) };
         filter.accepts(&fields);
     }
 });

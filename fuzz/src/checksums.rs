@@ -1,8 +1,6 @@
 //! Making checksums right, so that the fuzzer gets past them; see docs/file-format.md.
 
-use database::format::{
-    METADATA_INDEX_HEADER_BYTES, METADATA_INDEX_PAGE_BYTES, SEGMENT_BLOCK_BYTES,
-};
+use database::format::{CHECKED_PAGE_BYTES, METADATA_INDEX_HEADER_BYTES, SEGMENT_BLOCK_BYTES};
 use database::graph::layout::{GRAPH_HEADER_BYTES, PAGE_BYTES};
 
 const BLOCK: usize = SEGMENT_BLOCK_BYTES;
@@ -93,7 +91,7 @@ pub fn seal_graph(bytes: &mut [u8], records_offset: usize) {
 /// The checksums of the pages, as many as the header says, and the header's.
 pub fn seal_metadata_index(bytes: &mut [u8]) {
     let header = METADATA_INDEX_HEADER_BYTES;
-    let pages = (number(bytes, 16) as usize).div_ceil(METADATA_INDEX_PAGE_BYTES);
+    let pages = (number(bytes, 16) as usize).div_ceil(CHECKED_PAGE_BYTES);
     let Some(body) = pages.checked_mul(4).and_then(|table| table.checked_add(header)) else {
         return;
     };
@@ -101,7 +99,7 @@ pub fn seal_metadata_index(bytes: &mut [u8]) {
         return;
     }
     let (front, body) = bytes.split_at_mut(body);
-    for (page, content) in body.chunks(METADATA_INDEX_PAGE_BYTES).enumerate().take(pages) {
+    for (page, content) in body.chunks(CHECKED_PAGE_BYTES).enumerate().take(pages) {
         put(front, header + page * 4, crc32fast::hash(content));
     }
     let mut hasher = crc32fast::Hasher::new();

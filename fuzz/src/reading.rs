@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use database::{
-    Collection, Database, Direction, Fields, FieldSource, Filter, GroupBy, Id, Key, Language,
+    Collection, Database, Direction, FieldSource, Fields, Filter, GroupBy, Id, Key, Language,
     OrderBy, SearchOptions, TextQuery, verify,
 };
 use serde_json::{Value, json};
@@ -52,11 +52,7 @@ pub fn read_database(path: &Path) {
 pub struct Rows;
 
 impl FieldSource for Rows {
-    fn with_fields(
-        &self,
-        row: u32,
-        see: &mut dyn FnMut(&Fields<'_>),
-    ) -> database::Result<()> {
+    fn with_fields(&self, row: u32, see: &mut dyn FnMut(&Fields<'_>)) -> database::Result<()> {
         let metadata: Value = json!({"weight": row, "tags": ["a", row % 4]});
         let id = Id::Int(i64::from(row));
         see(&Fields { id: &id, metadata: Some(&metadata), source: None, line: None });
