@@ -5,7 +5,8 @@
 writes them to a folder for `cargo run --release -p database --example sparse_search FOLDER`, and
 says how long SciPy takes for the same queries. SPLADE itself would need its model; these have what
 its vectors have: some 120 terms a text and 30 to 60 a query, of which most are not in the text but
-go with its words, with frequent terms in very many texts and weights between 0 and 4.
+go with its words. What its training keeps low is kept low here, too: terms are in half of the
+texts at most but for a few, and a query has three in common with a text taken at random.
 """
 
 import sys
@@ -24,6 +25,8 @@ TERMS_A_TEXT = 120
 TERMS_A_QUERY = 45
 COMPANIONS = 24
 """Terms that go with a term, and are added to whatever has it."""
+COMMON = 0.5
+"""How much it counts against a companion that many texts have it."""
 
 
 def vectors(rows: int, queries: int) -> tuple[Any, Any, str]:
@@ -79,9 +82,9 @@ def _companions(words: Any) -> Any:
     together.setdiag(0)
     together.eliminate_zeros()
     of = np.repeat(np.arange(together.shape[0]), np.diff(together.indptr))
-    # How often, of the texts with the one, tempered by how common the other is: frequent words go
-    # with nearly everything, as the terms do that a learned model adds everywhere.
-    together.data /= texts_with[of] * texts_with[together.indices] ** 0.3
+    # How often, of the texts with the one, tempered by how common the other is: else frequent words
+    # would go with everything.
+    together.data /= texts_with[of] * texts_with[together.indices] ** COMMON
     best = _best(together, COMPANIONS)
     best.data = np.minimum(best.data * 2, 0.8)
     return (best + sparse.identity(best.shape[0], np.float32, "csr")).tocsr()
