@@ -103,6 +103,15 @@ def test_storage_subjects_run(tmp_path: Path, subject: str) -> None:
     assert {met for goal, met in goals if "recall@10" in goal} <= {"yes"}
 
 
+@pytest.mark.parametrize("subject", ["searching", "writing", "opening"])
+def test_text_search_subjects_run(tmp_path: Path, subject: str) -> None:
+    run = run_benchmarks(tmp_path, f"text_search.{subject}", *QUICK)
+    assert run.returncode == 0, run.stderr
+    # Where there is an oracle, what it finds has nothing to do with how fast the machine is.
+    goals = re.findall(r"oracle's ten \|.*\| (\w+) \|$", run.stdout, re.MULTILINE)
+    assert set(goals) <= {"yes"}
+
+
 def test_an_unknown_store_is_an_error(tmp_path: Path) -> None:
     run = run_benchmarks(tmp_path, "storage.inserting", "--quick", "--contenders", "nobody")
     assert run.returncode != 0
