@@ -196,10 +196,6 @@ impl<'a, B: AsRef<[u8]>> Postings<'a, B> {
         })
     }
 
-    pub(super) fn list(&self) -> &List {
-        &self.list
-    }
-
     pub(super) fn entry(&self, block: usize) -> Option<Entry> {
         self.entries.get(block).map(Entry::read)
     }

@@ -18,6 +18,7 @@ use std::ops::Range;
 use kernels::TopK;
 
 use super::SparseIndex;
+use super::directory::List;
 use super::postings::{Found, Postings};
 use crate::error::Result;
 use crate::format::MAX_SEGMENT_ROWS;
@@ -86,27 +87,27 @@ impl Best<'_> {
 impl<'a, B: AsRef<[u8]>> Search<'a, B> {
     pub(super) fn new(index: &'a SparseIndex<B>, query: &SparseVector) -> Result<Self> {
         let directory = index.directory();
-        let mut found = Vec::new();
+        let mut lists: Vec<(List, f64)> = Vec::with_capacity(query.indices().len());
         let mut from = 0;
-        for (index_of_list, weight) in query.iter() {
-            if let Some(list) = directory.find(index_of_list, &mut from)? {
-                let postings = Postings::new(&index.pages, index.rows(), list)?;
-                let windows = f64::from(index.rows()) / WINDOW as f64;
-                let density = f64::from(list.postings) / windows;
-                found.push(Term { postings, weight: f64::from(weight), next: 0, density });
-            }
+        for (index, weight) in query.iter() {
+            let list = directory.find(index, &mut from)?;
+            lists.extend(list.map(|list| (list, f64::from(weight))));
         }
-        let magnitudes =
-            found.iter().map(|term| term.postings.list().bounds.magnitude(term.weight));
+        let magnitudes = lists.iter().map(|(list, weight)| list.bounds.magnitude(*weight));
         // A sum of n numbers is off by less than n roundings of the sum of their magnitudes, and so
         // are the sums of ceilings that it is added to. This is several times as much.
-        let slack = magnitudes.sum::<f64>() * (found.len() + 8) as f64 * (4.0 * f64::EPSILON);
-        let mut by_ceiling: Vec<(usize, Term<'a, B>)> = found.into_iter().enumerate().collect();
-        let ceiling = |term: &Term<'a, B>| term.postings.list().bounds.ceiling(term.weight);
-        by_ceiling.sort_by(|(_, a), (_, b)| ceiling(b).total_cmp(&ceiling(a)));
-        let mut in_order: Vec<usize> = (0..by_ceiling.len()).collect();
-        in_order.sort_unstable_by_key(|place| by_ceiling[*place].0);
-        let terms = by_ceiling.into_iter().map(|(_, term)| term).collect();
+        let slack = magnitudes.sum::<f64>() * (lists.len() + 8) as f64 * (4.0 * f64::EPSILON);
+        let ceiling = |(list, weight): &(List, f64)| list.bounds.ceiling(*weight);
+        lists.sort_by(|a, b| ceiling(b).total_cmp(&ceiling(a)));
+        let mut in_order: Vec<usize> = (0..lists.len()).collect();
+        in_order.sort_unstable_by_key(|place| lists[*place].0.index);
+        let windows = f64::from(index.rows()) / WINDOW as f64;
+        let term = |(list, weight): (List, f64)| {
+            let postings = Postings::new(&index.pages, index.rows(), list)?;
+            let density = f64::from(list.postings) / windows;
+            Ok(Term { postings, weight, next: 0, density })
+        };
+        let terms = lists.into_iter().map(term).collect::<Result<_>>()?;
         Ok(Self { terms, in_order, rows: index.rows().min(MAX_SEGMENT_ROWS), slack })
     }
 
