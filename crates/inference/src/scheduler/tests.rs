@@ -93,6 +93,13 @@ fn until_claimed(scheduler: &Scheduler<Doubling>) {
     }
 }
 
+/// Waits until the first pack is made up and counted; it waits for its permit then.
+fn until_packed(scheduler: &Scheduler<Doubling>) {
+    while scheduler.statistics().packs == 0 {
+        std::thread::yield_now();
+    }
+}
+
 const GO_ON: &dyn Fn() -> ControlFlow<()> = &|| ControlFlow::Continue(());
 
 #[test]
@@ -180,9 +187,8 @@ fn another_model_on_the_same_threads_gets_its_turn() {
 fn what_has_not_begun_is_dropped_with_its_call() {
     let (scheduler, permits) = gated();
     let cancelled = scheduler.submit_now(vec![100; 1000], None);
-    while scheduler.statistics().items_waiting == 1000 {
-        std::thread::yield_now();
-    }
+    // Items that are claimed and not packed yet are dropped too: not the moment to cancel at here.
+    until_packed(&scheduler);
     drop(cancelled);
     let Statistics { calls_waiting, items_waiting, .. } = scheduler.statistics();
     assert_eq!((calls_waiting, items_waiting), (0, 0));
