@@ -9,6 +9,8 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import ClassVar
 
 REVISION = "0123456789abcdef0123456789abcdef01234567"
+# Bytes of the largest file that the hub keeps in git itself.
+LARGE = 100_000
 
 
 class Handler(BaseHTTPRequestHandler):
@@ -18,6 +20,8 @@ class Handler(BaseHTTPRequestHandler):
     # Files whose answers break off in the middle, so often, and the ranges that were asked for.
     breaks: ClassVar[dict[str, int]]
     ranges: ClassVar[list[tuple[str, str]]]
+    # Files whose answers stop in the middle, until the client is gone.
+    stalls: ClassVar[set[str]]
 
     def do_HEAD(self) -> None:
         self.answer()
@@ -67,7 +71,13 @@ class Handler(BaseHTTPRequestHandler):
         self.end_headers()
         if self.command != "GET":
             return
-        if self.breaks.get(name, 0) > 0:
+        if name in self.stalls:
+            self.wfile.write(data[start : (start + len(data)) // 2])
+            self.wfile.flush()
+            while self.connection.recv(1):
+                pass
+            self.close_connection = True
+        elif self.breaks.get(name, 0) > 0:
             self.breaks[name] -= 1
             self.wfile.write(data[start : (start + len(data)) // 2])
             self.close_connection = True
@@ -92,7 +102,10 @@ class Handler(BaseHTTPRequestHandler):
 
 
 def etag(data: bytes) -> str:
-    return hashlib.sha1(data, usedforsecurity=False).hexdigest()
+    """Git's hash of a blob, or, as for files in its large file storage, the SHA-256."""
+    if len(data) > LARGE:
+        return hashlib.sha256(data).hexdigest()
+    return hashlib.sha1(b"blob %d\0" % len(data) + data, usedforsecurity=False).hexdigest()
 
 
 @contextmanager
@@ -101,11 +114,13 @@ def hub(
     files: Mapping[str, bytes],
     breaks: dict[str, int] | None = None,
     ranges: list[tuple[str, str]] | None = None,
+    stalls: set[str] | None = None,
 ) -> Iterator[tuple[str, list[str]]]:
     """Serve a repository; give the endpoint and the list of the names that were downloaded.
 
     The file of a name in `breaks` breaks off in the middle so often. Requests for the rest of a
-    file are appended to `ranges`.
+    file are appended to `ranges`. The file of a name in `stalls` stops in the middle, and nothing
+    more comes.
     """
     downloaded: list[str] = []
     attributes = {
@@ -114,6 +129,7 @@ def hub(
         "downloaded": downloaded,
         "breaks": breaks if breaks is not None else {},
         "ranges": ranges if ranges is not None else [],
+        "stalls": stalls if stalls is not None else set(),
     }
     with ThreadingHTTPServer(("127.0.0.1", 0), type("Hub", (Handler,), attributes)) as server:
         thread = threading.Thread(target=server.serve_forever)

@@ -5,12 +5,13 @@ import os
 import shutil
 import subprocess
 import sys
+import time
 from collections.abc import Mapping
 from pathlib import Path
 
 import pytest
 
-from hub_server import REVISION, hub
+from hub_server import REVISION, etag, hub
 from package_index import FIRST, assert_holds, publish
 from rust_ai_core import models
 
@@ -47,6 +48,10 @@ print(models.resolve(sys.argv[1]))
 
 def pins_of(model: models.PinnedModel) -> Pins:
     return {name: (pin.size, pin.sha256) for name, pin in model.files.items()}
+
+
+def unfinished(folder: Path) -> list[Path]:
+    return list(folder.rglob("*.incomplete"))
 
 
 def test_processes_that_race_fetch_once(
@@ -178,9 +183,72 @@ class TestHub:
             assert "the model 'organisation/any' could not be found" in errors
             assert "hub" in errors
             assert ranges, "what was there was not gone on from"
+            [arrived] = [file.stat().st_size for file in unfinished(tmp_path)]
+            assert arrived > 0
             always.clear()
+            ranges.clear()
             folder, errors = self.resolve("organisation/any", environment)
         assert_holds(Path(folder), contents)
+        # The next process asked for the rest alone.
+        assert ranges == [("model.safetensors", f"bytes={arrived}-")]
+        assert unfinished(tmp_path) == []
+
+    def test_a_killed_process_leaves_what_arrived_to_the_next(
+        self,
+        environment: dict[str, str],
+        pinned: models.PinnedModel,
+        contents: dict[str, bytes],
+        tmp_path: Path,
+    ) -> None:
+        weights = len(contents["model.safetensors"])
+        ranges: list[tuple[str, str]] = []
+        stalls = {"model.safetensors"}
+        with hub("organisation/tiny", contents, None, ranges, stalls) as (
+            environment["HF_ENDPOINT"],
+            downloaded,
+        ):
+            process = run_resolver("tiny", environment, pins_of(pinned))
+            while not any(file.stat().st_size > 4096 for file in unfinished(tmp_path)):
+                assert process.poll() is None, process.communicate()
+                time.sleep(0.01)
+            process.kill()
+            process.communicate()
+            [arrived] = [file.stat().st_size for file in unfinished(tmp_path)]
+            stalls.clear()
+            folder, _ = self.resolve("tiny", environment, pins_of(pinned))
+        assert_holds(Path(folder), contents)
+        assert 0 < arrived <= weights // 2
+        assert ranges == [("model.safetensors", f"bytes={arrived}-")]
+        assert downloaded.count("model.safetensors") == 2
+
+    def test_what_was_left_is_not_trusted(
+        self, environment: dict[str, str], contents: dict[str, bytes], tmp_path: Path
+    ) -> None:
+        weights = contents["model.safetensors"]
+        blobs = tmp_path / "hub" / "hub" / "models--organisation--any" / "blobs"
+        blobs.mkdir(parents=True)
+        left = blobs / f"{etag(weights)}.rac.incomplete"
+        with hub("organisation/any", contents) as (environment["HF_ENDPOINT"], _):
+            left.write_bytes(b"not these weights")
+            folder, errors = self.resolve("organisation/any", environment)
+            assert folder == ""
+            assert "has not the content that the hub says" in errors
+            assert unfinished(tmp_path) == []
+            left.write_bytes(weights + b"and more")
+            folder, errors = self.resolve("organisation/any", environment)
+            assert_holds(Path(folder), contents)
+
+    def test_a_whole_file_that_was_left_is_not_asked_for(
+        self, environment: dict[str, str], contents: dict[str, bytes], tmp_path: Path
+    ) -> None:
+        weights = contents["model.safetensors"]
+        blobs = tmp_path / "hub" / "hub" / "models--organisation--any" / "blobs"
+        blobs.mkdir(parents=True)
+        (blobs / f"{etag(weights)}.rac.incomplete").write_bytes(weights)
+        with hub("organisation/any", contents) as (environment["HF_ENDPOINT"], downloaded):
+            folder, _ = self.resolve("organisation/any", environment)
+        assert_holds(Path(folder), contents)
+        assert "model.safetensors" not in downloaded
 
     def test_offline_asks_no_network(
         self, environment: dict[str, str], contents: dict[str, bytes]

@@ -22,6 +22,8 @@ from typing import IO
 
 from filelock import FileLock, Timeout
 
+from rust_ai_core import hub_downloads
+
 BLOCK = 1 << 20
 
 logger = logging.getLogger("rust_ai_core")
@@ -107,11 +109,14 @@ def hub_snapshot(repository: str, files: Iterable[str], *, fetch: bool) -> Path:
     # Slow to import, and most calls never come here.
     from huggingface_hub import snapshot_download
 
+    files = list(files)
     try:
+        if fetch:
+            hub_downloads.fetch_weights(repository, files)
         return Path(
             snapshot_download(
                 repository,
-                allow_patterns=list(files),
+                allow_patterns=files,
                 local_files_only=not fetch,
                 library_name="rust_ai_core",
             )
