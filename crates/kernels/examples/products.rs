@@ -2,8 +2,8 @@
 //!
 //!     cargo run --release -p kernels --example products
 //!
-//! The shapes are those of MiniLM's linear layers. On x86-64 with AVX-512 the peak is measured too: a
-//! loop of independent multiply-adds on registers.
+//! The shapes are those of MiniLM's linear layers. On x86-64 the peak is measured too: a loop of
+//! independent multiply-adds on registers.
 
 use std::hint::black_box;
 use std::sync::LazyLock;
@@ -25,7 +25,7 @@ fn main() {
     let backend = Backend::active();
     println!("backend {backend:?}");
     for precision in [Precision::F32, Precision::Bf16, Precision::Int8] {
-        let peak = peak::operations_a_second(precision);
+        let peak = peak::operations_a_second(backend, precision);
         println!("{precision:?}: peak {}", peak.map_or("unknown".into(), giga));
         for tokens in TOKENS {
             for (inputs, outputs) in SHAPES {
@@ -89,74 +89,73 @@ fn measure(
 mod peak {
     use std::arch::asm;
 
-    use kernels::Precision;
+    use kernels::{Backend, Precision};
 
     use super::seconds;
 
     const ROUNDS: u64 = 10_000_000;
-    const INSTRUCTIONS_A_ROUND: u64 = 16;
+    const STEPS_A_ROUND: u64 = 12;
 
+    /// Rounds of twelve steps that do not wait for each other. `$before` and `$after` enclose the number
+    /// of the register that a step changes.
     macro_rules! rounds_of {
-        ($instruction:literal) => {{
-            // SAFETY: the caller has looked for the instruction; only clobbered registers change.
+        ($before:literal, $after:literal) => {{
+            // SAFETY: the caller has looked for the instructions; only clobbered registers change.
             unsafe {
                 asm!(
                     "2:",
-                    concat!($instruction, " zmm0, zmm30, zmm31"),
-                    concat!($instruction, " zmm1, zmm30, zmm31"),
-                    concat!($instruction, " zmm2, zmm30, zmm31"),
-                    concat!($instruction, " zmm3, zmm30, zmm31"),
-                    concat!($instruction, " zmm4, zmm30, zmm31"),
-                    concat!($instruction, " zmm5, zmm30, zmm31"),
-                    concat!($instruction, " zmm6, zmm30, zmm31"),
-                    concat!($instruction, " zmm7, zmm30, zmm31"),
-                    concat!($instruction, " zmm8, zmm30, zmm31"),
-                    concat!($instruction, " zmm9, zmm30, zmm31"),
-                    concat!($instruction, " zmm10, zmm30, zmm31"),
-                    concat!($instruction, " zmm11, zmm30, zmm31"),
-                    concat!($instruction, " zmm12, zmm30, zmm31"),
-                    concat!($instruction, " zmm13, zmm30, zmm31"),
-                    concat!($instruction, " zmm14, zmm30, zmm31"),
-                    concat!($instruction, " zmm15, zmm30, zmm31"),
+                    concat!($before, "0", $after),
+                    concat!($before, "1", $after),
+                    concat!($before, "2", $after),
+                    concat!($before, "3", $after),
+                    concat!($before, "4", $after),
+                    concat!($before, "5", $after),
+                    concat!($before, "6", $after),
+                    concat!($before, "7", $after),
+                    concat!($before, "8", $after),
+                    concat!($before, "9", $after),
+                    concat!($before, "10", $after),
+                    concat!($before, "11", $after),
                     "dec {rounds}",
                     "jnz 2b",
                     rounds = inout(reg) ROUNDS => _,
-                    out("zmm0") _, out("zmm1") _, out("zmm2") _, out("zmm3") _,
-                    out("zmm4") _, out("zmm5") _, out("zmm6") _, out("zmm7") _,
-                    out("zmm8") _, out("zmm9") _, out("zmm10") _, out("zmm11") _,
-                    out("zmm12") _, out("zmm13") _, out("zmm14") _, out("zmm15") _,
+                    out("ymm0") _, out("ymm1") _, out("ymm2") _, out("ymm3") _,
+                    out("ymm4") _, out("ymm5") _, out("ymm6") _, out("ymm7") _,
+                    out("ymm8") _, out("ymm9") _, out("ymm10") _, out("ymm11") _, out("ymm12") _,
                     options(nomem, nostack),
                 );
             }
         }};
     }
 
-    /// What one core can do at most; nothing where it lacks the instruction.
-    pub(crate) fn operations_a_second(precision: Precision) -> Option<f64> {
-        let has = match precision {
-            Precision::F32 => is_x86_feature_detected!("avx512f"),
-            Precision::Bf16 => is_x86_feature_detected!("avx512bf16"),
-            Precision::Int8 => is_x86_feature_detected!("avx512vnni"),
-        };
-        if !has {
-            return None;
-        }
+    /// What one core can do at most with the instructions that the backend's products are made of, where
+    /// that is known.
+    pub(crate) fn operations_a_second(backend: Backend, precision: Precision) -> Option<f64> {
         let start = seconds();
-        let operations = match precision {
-            Precision::F32 => {
-                rounds_of!("vfmadd231ps");
+        let operations_a_step = match (backend.name(), precision) {
+            ("avx512" | "avx512-base", Precision::F32) => {
+                rounds_of!("vfmadd231ps zmm", ", zmm14, zmm15");
                 32
             }
-            Precision::Bf16 => {
-                rounds_of!("vdpbf16ps");
+            ("avx512", Precision::Bf16) if backend.is_native(precision) => {
+                rounds_of!("vdpbf16ps zmm", ", zmm14, zmm15");
                 64
             }
-            Precision::Int8 => {
-                rounds_of!("vpdpbusd");
+            ("avx512", Precision::Int8) if backend.is_native(precision) => {
+                rounds_of!("vpdpbusd zmm", ", zmm14, zmm15");
                 128
             }
+            ("avx2", Precision::F32 | Precision::Bf16) => {
+                rounds_of!("vfmadd231ps ymm", ", ymm14, ymm15");
+                16
+            }
+            ("avx2", Precision::Int8) => {
+                rounds_of!("vpmaddwd ymm12, ymm14, ymm15\nvpaddd ymm", ", ymm13, ymm12");
+                32
+            }
+            _ => return None,
         };
-        let all = ROUNDS * INSTRUCTIONS_A_ROUND * operations;
+        let all = ROUNDS * STEPS_A_ROUND * operations_a_step;
         Some(all as f64 / (seconds() - start))
     }
 }
@@ -164,7 +163,7 @@ mod peak {
 #[cfg(not(target_arch = "x86_64"))]
 mod peak {
     /// Unknown on this architecture.
-    pub(crate) fn operations_a_second(_: kernels::Precision) -> Option<f64> {
+    pub(crate) fn operations_a_second(_: kernels::Backend, _: kernels::Precision) -> Option<f64> {
         None
     }
 }

@@ -33,6 +33,12 @@ pub struct AlignedBuffer<T = f32> {
 
 impl<T> Default for AlignedBuffer<T> {
     fn default() -> Self {
+        AlignedBuffer::new()
+    }
+}
+
+impl<T> AlignedBuffer<T> {
+    pub(crate) const fn new() -> Self {
         AlignedBuffer { lines: Vec::new(), length: 0, number: PhantomData }
     }
 }

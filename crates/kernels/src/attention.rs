@@ -18,7 +18,8 @@ use crate::simd::words::Words;
 pub enum Projections<'a> {
     /// `f32` throughout.
     F32(Rows<'a, f32>, RowsMut<'a, f32>),
-    /// Products of bf16; scores and sums are `f32`.
+    /// Products of bf16; scores and sums are `f32`. Where a CPU has no instruction for that, the weights
+    /// of the values are not rounded.
     Bf16(Rows<'a, Bf16>, RowsMut<'a, Bf16>),
 }
 
@@ -39,6 +40,8 @@ pub struct AttentionWorkspace {
     values: AlignedBuffer<i32>,
     scores: AlignedBuffer<f32>,
     weights: AlignedBuffer<Bf16>,
+    /// A head's queries, keys and values, where bf16 is multiplied as `f32`.
+    widened: AlignedBuffer<f32>,
 }
 
 impl Backend {
@@ -112,6 +115,21 @@ impl WordKernel for Attend<'_> {
                 }
             }
             Projections::Bf16(x, mut out) => {
+                if F::WORDS > 1 {
+                    let mut widened = std::mem::take(&mut workspace.widened);
+                    for (place, head) in range.enumerate() {
+                        let head = Head::of(x, heads, head, size, bias).widen(&mut widened);
+                        head.pack_keys::<S>(workspace);
+                        head.pack_single_values::<S>(workspace);
+                        let wide = format.wide();
+                        head.attend(simd, wide, workspace, |row, at, length, value, format| {
+                            let to = out.part(row, place * size + at, length);
+                            store_bf16(simd, format, to, value);
+                        });
+                    }
+                    workspace.widened = widened;
+                    return;
+                }
                 for (place, head) in range.enumerate() {
                     let head = Head::of(x, heads, head, size, bias);
                     head.pack_keys::<S>(workspace);
@@ -200,7 +218,7 @@ impl<'a, T: Copy> Head<'a, T> {
         let (lanes, width, words) = (S::F32_LANES, 2 * S::F32_LANES, self.words());
         let padded = self.tokens.next_multiple_of(width);
         let value_words = self.tokens.div_ceil(4 / size_of::<T>());
-        let AttentionWorkspace { keys, values, scores, weights } = workspace;
+        let AttentionWorkspace { keys, values, scores, weights, .. } = workspace;
         scores.resize(MOST_ROWS * padded);
         weights.resize(MOST_ROWS * padded);
         let (scores, weights) = (scores.as_mut_slice(), weights.as_mut_slice());
@@ -317,7 +335,29 @@ impl Head<'_, f32> {
     }
 }
 
-impl Head<'_, Bf16> {
+impl<'a> Head<'a, Bf16> {
+    /// The same numbers as `f32`.
+    #[inline(always)]
+    fn widen<'b>(&self, buffer: &'b mut AlignedBuffer<f32>) -> Head<'b, f32>
+    where
+        'a: 'b,
+    {
+        let Head { queries, keys, values, tokens, size, bias } = *self;
+        buffer.resize(3 * tokens * size);
+        let mut rows = buffer.as_mut_slice().chunks_exact_mut(size);
+        for part in [queries, keys, values] {
+            for (token, to) in (0..tokens).zip(&mut rows) {
+                let from = &part.data[token * part.stride..][..size];
+                to.iter_mut().zip(from).for_each(|(to, from)| *to = from.to_f32());
+            }
+        }
+        let part = |which: usize| {
+            let data = &buffer.as_slice()[which * tokens * size..];
+            Rows { data, count: tokens, columns: size, stride: size }
+        };
+        Head { queries: part(0), keys: part(1), values: part(2), tokens, size, bias }
+    }
+
     /// A line of words holds the values of two tokens.
     #[inline(always)]
     fn pack_paired_values<S: Words>(&self, workspace: &mut AttentionWorkspace) {

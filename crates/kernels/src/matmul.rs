@@ -1,8 +1,9 @@
 //! Products of activations with the packed weights of linear layers.
 //!
 //! `out = activation(x * w + bias)` for x of m rows, in one of three precisions (`format`). What is
-//! multiplied lies in 32-bit words: an `f32`, two `bf16` or four bytes. Weights are packed once
-//! (`packed`) into panels of two vectors' width; x is read as it lies. The innermost loop (`tile`)
+//! packed lies in 32-bit words: an `f32`, two `bf16` or four bytes. Weights are packed once (`packed`)
+//! into panels of two vectors' width; x is read as it lies. Where a CPU has no instruction for packed
+//! numbers, a block of x and one panel at a time are widened first (`widened`). The innermost loop (`tile`)
 //! keeps the sums of up to `TILE_ROWS` rows of a panel in registers over the whole depth; `finish`
 //! turns them into results.
 //!
@@ -16,6 +17,7 @@ mod format;
 mod packed;
 mod rows;
 mod tile;
+mod widened;
 
 pub use finish::Output;
 pub use format::Precision;
@@ -33,8 +35,9 @@ use crate::narrow::Bf16;
 use crate::quantized_rows::QuantizedView;
 use crate::simd::words::Words;
 use finish::{RowScales, finish_tile};
+use widened::Widened;
 
-/// Bytes of x that are multiplied with all panels before the next rows: they stay in the
+/// Bytes of x, as they are multiplied, that meet all panels before the next rows: they stay in the
 /// second-level cache.
 const BLOCK_BYTES: usize = 256 * 1024;
 
@@ -121,32 +124,52 @@ impl WordKernel for Matmul<'_> {
         let Matmul { x, w, first_panel, activation, mut out } = self;
         assert_eq!(w.width, 2 * S::F32_LANES);
         let panels = out.shape().1.div_ceil(w.width);
-        let block = (BLOCK_BYTES / (4 * w.words).max(1)).max(MOST_ROWS);
+        let depth = F::WORDS * w.words;
+        let block = (BLOCK_BYTES / (4 * depth).max(1)).max(MOST_ROWS);
+        let mut widened = if F::WORDS > 1 { Widened::take() } else { Widened::default() };
         let mut sums = Sums::new();
         let mut block_start = 0;
         while block_start < x.count {
             let block_end = (block_start + block).min(x.count);
+            let (x_start, stride) = if F::WORDS > 1 {
+                widened.rows(format, x, block_start..block_end, w.words)
+            } else {
+                // SAFETY: x has this row.
+                (unsafe { x.start.add(block_start * x.stride) }, x.stride)
+            };
             for panel in 0..panels {
-                let words = w.panel(first_panel + panel);
+                let packed = w.panel(first_panel + panel);
+                let lines = if F::WORDS > 1 {
+                    widened.panel(simd, format, packed)
+                } else {
+                    packed.as_ptr()
+                };
                 let columns = w.columns_of(first_panel + panel);
                 // The tiles of a panel share out what they fetch of the next.
                 let tiles = (block_end - block_start).div_ceil(S::TILE_ROWS);
-                let step = w.width * 4 / tiles;
-                let mut ahead = words.as_ptr_range().end.cast::<u8>();
+                let step = w.width * 4 / (F::WORDS * tiles);
+                let mut ahead = packed.as_ptr_range().end.cast::<u8>();
                 let mut row = block_start;
                 while row < block_end {
                     let rows = tile_rows::<S>(block_end - row);
-                    // SAFETY: row + rows <= count, and x has 4 * w.words bytes a row; a panel has
-                    // w.words lines of two vectors.
+                    // SAFETY: row + rows <= block_end, and the rows from `x_start` on have `depth` words;
+                    // a panel has as many lines of two vectors.
                     unsafe {
-                        let from = x.start.add(row * x.stride);
-                        let panel = words.as_ptr();
+                        let from = x_start.add((row - block_start) * stride);
                         let ahead = Some(Ahead { from: ahead, step });
                         multiply_tile(
-                            simd, format, rows, from, x.stride, panel, w.words, ahead, &mut sums,
+                            simd,
+                            format.wide(),
+                            rows,
+                            from,
+                            stride,
+                            lines,
+                            depth,
+                            ahead,
+                            &mut sums,
                         );
                     }
-                    ahead = ahead.wrapping_add(step * w.words);
+                    ahead = ahead.wrapping_add(step * depth);
                     let scales = if F::INTEGER {
                         RowScales {
                             scales: &x.scales.scales[row..][..rows],
@@ -163,6 +186,9 @@ impl WordKernel for Matmul<'_> {
                 }
             }
             block_start = block_end;
+        }
+        if F::WORDS > 1 {
+            widened.give_back();
         }
     }
 }

@@ -27,12 +27,33 @@ impl Precision {
 
 /// A way to multiply words. Every lane of a sum is a chain in the order of the depth.
 pub(crate) trait Format<S: Words>: Copy {
+    /// How words are multiplied once they are widened: this very way where they are not.
+    type Wide: Format<S>;
+
     /// Whether a sum's lanes are integers; otherwise they are `f32`.
     const INTEGER: bool;
+
+    /// Words that a packed one becomes before it is multiplied, 1 or 2. Where no instruction multiplies
+    /// packed numbers, widening them again for every row would cost more than the products.
+    const WORDS: usize = 1;
 
     /// What is taken off each byte of x before it is multiplied, where the instruction wants signed
     /// ones. Whoever reads the sums makes up for it.
     const OFFSET: i32 = 0;
+
+    fn wide(self) -> Self::Wide;
+
+    /// What a word of x becomes; the first `WORDS` of these count.
+    #[inline(always)]
+    fn widen_x(self, x: i32) -> [i32; 2] {
+        [x, 0]
+    }
+
+    /// What a vector of words of w becomes; the first `WORDS` of these count.
+    #[inline(always)]
+    fn widen_w(self, simd: S, w: S::Words) -> [S::Words; 2] {
+        [w, simd.splat(0)]
+    }
 
     /// A vector of the same word of x, as `add_products` takes it.
     #[inline(always)]
@@ -40,7 +61,8 @@ pub(crate) trait Format<S: Words>: Copy {
         simd.splat(x)
     }
 
-    /// `sum` and the products of what is in the words, lane by lane; sums begin as zeros.
+    /// `sum` and the products of what is in the words, lane by lane; sums begin as zeros. Takes words as
+    /// they are after widening.
     fn add_products(self, simd: S, x: S::Words, w: S::Words, sum: S::Words) -> S::Words;
 
     /// Stores `F32_LANES` numbers rounded to bf16.
@@ -59,7 +81,13 @@ pub(crate) trait Format<S: Words>: Copy {
 pub(crate) struct Singles;
 
 impl<S: Words> Format<S> for Singles {
+    type Wide = Singles;
     const INTEGER: bool = false;
+
+    #[inline(always)]
+    fn wide(self) -> Singles {
+        self
+    }
 
     #[inline(always)]
     fn add_products(self, simd: S, x: S::Words, w: S::Words, sum: S::Words) -> S::Words {
@@ -67,29 +95,86 @@ impl<S: Words> Format<S> for Singles {
     }
 }
 
-/// Words are two bf16, multiplied by way of `f32`, where there is no instruction for it.
+/// Words are two bf16, multiplied as two `f32`, where there is no instruction for them.
 #[derive(Clone, Copy)]
 pub(crate) struct Pairs;
 
 impl<S: Words> Format<S> for Pairs {
+    type Wide = Singles;
     const INTEGER: bool = false;
+    const WORDS: usize = 2;
+
+    #[inline(always)]
+    fn wide(self) -> Singles {
+        Singles
+    }
+
+    #[inline(always)]
+    fn widen_x(self, x: i32) -> [i32; 2] {
+        [x << 16, x & UPPER_HALF]
+    }
+
+    #[inline(always)]
+    fn widen_w(self, simd: S, w: S::Words) -> [S::Words; 2] {
+        [simd.f32_as_words(simd.bf16_low(w)), simd.f32_as_words(simd.bf16_high(w))]
+    }
 
     #[inline(always)]
     fn add_products(self, simd: S, x: S::Words, w: S::Words, sum: S::Words) -> S::Words {
-        let high = simd.f32_mul_add(simd.bf16_high(x), simd.bf16_high(w), simd.as_f32(sum));
-        simd.f32_as_words(simd.f32_mul_add(simd.bf16_low(x), simd.bf16_low(w), high))
+        Singles.add_products(simd, x, w, sum)
     }
 }
 
-/// Words are four bytes, multiplied by way of 16-bit integers, where there is no instruction for it.
+const UPPER_HALF: i32 = -1 << 16;
+
+/// Words are four bytes, multiplied as twice two 16-bit integers, where there is no instruction for them.
+/// The first of the two words has the first and the third byte, the other the rest: no byte changes its
+/// half of the word.
 #[derive(Clone, Copy)]
 pub(crate) struct Quads;
 
 impl<S: Words> Format<S> for Quads {
+    type Wide = Shorts;
     const INTEGER: bool = true;
+    const WORDS: usize = 2;
+
+    #[inline(always)]
+    fn wide(self) -> Shorts {
+        Shorts
+    }
+
+    #[inline(always)]
+    fn widen_x(self, x: i32) -> [i32; 2] {
+        const LOW_BYTES: i32 = 0x00ff_00ff;
+        [x & LOW_BYTES, (x >> 8) & LOW_BYTES]
+    }
+
+    #[inline(always)]
+    fn widen_w(self, simd: S, w: S::Words) -> [S::Words; 2] {
+        simd.widen_i8(w)
+    }
 
     #[inline(always)]
     fn add_products(self, simd: S, x: S::Words, w: S::Words, sum: S::Words) -> S::Words {
-        simd.dot_u8_i8(x, w, sum)
+        Shorts.add_products(simd, x, w, sum)
+    }
+}
+
+/// Words are two 16-bit integers.
+#[derive(Clone, Copy)]
+pub(crate) struct Shorts;
+
+impl<S: Words> Format<S> for Shorts {
+    type Wide = Shorts;
+    const INTEGER: bool = true;
+
+    #[inline(always)]
+    fn wide(self) -> Shorts {
+        self
+    }
+
+    #[inline(always)]
+    fn add_products(self, simd: S, x: S::Words, w: S::Words, sum: S::Words) -> S::Words {
+        simd.dot_i16(x, w, sum)
     }
 }

@@ -1,5 +1,7 @@
 //! The innermost loop: a few rows times one panel, with all sums in registers.
 
+use std::hint::black_box;
+
 use super::format::Format;
 use crate::simd::prefetch;
 use crate::simd::words::Words;
@@ -99,8 +101,10 @@ unsafe fn multiply_rows<S: Words, F: Format<S>, const ROWS: usize>(
     let zero = simd.splat(0);
     let mut totals = [[zero; 2]; ROWS];
     let mut line = panel;
-    // Three rows to a pointer: their distances are in the addresses, and registers suffice.
-    let mut starts = [0, 3, 6, 9].map(|row| x.wrapping_add(row * stride));
+    // Three rows to a pointer: their distances are in the addresses, and registers suffice. The compiler
+    // must not see how the pointers go together, or it computes each row's address from the one before,
+    // an instruction a row and word.
+    let mut starts = [0, 3, 6, 9].map(|row| black_box(x.wrapping_add(row * stride)));
     let mut wanted = ahead.map(|ahead| ahead.from);
     let mut word = 0;
     while word < depth {

@@ -38,7 +38,13 @@ impl Avx512Bf16 {
 }
 
 impl Format<Avx512> for Avx512Bf16 {
+    type Wide = Avx512Bf16;
     const INTEGER: bool = false;
+
+    #[inline(always)]
+    fn wide(self) -> Avx512Bf16 {
+        self
+    }
 
     // The vectors of bf16 are 512 or 256 bits like the integers, under another name.
     intrinsics! {

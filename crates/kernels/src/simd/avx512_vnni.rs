@@ -81,7 +81,13 @@ pub(crate) struct Avx512Quads {
 }
 
 impl Format<Avx512> for Avx512Quads {
+    type Wide = Avx512Quads;
     const INTEGER: bool = true;
+
+    #[inline(always)]
+    fn wide(self) -> Avx512Quads {
+        self
+    }
 
     #[inline(always)]
     fn add_products(self, _simd: Avx512, x: __m512i, w: __m512i, sum: __m512i) -> __m512i {

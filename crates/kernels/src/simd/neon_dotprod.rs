@@ -44,9 +44,15 @@ impl ByteProducts for NeonDotprod {
 }
 
 impl Format<Neon> for NeonDotprod {
+    type Wide = NeonDotprod;
     const INTEGER: bool = true;
     // `SDOT` multiplies signed bytes: flipping a code's highest bit takes 128 off it.
     const OFFSET: i32 = 128;
+
+    #[inline(always)]
+    fn wide(self) -> NeonDotprod {
+        self
+    }
 
     #[inline(always)]
     fn broadcast(self, simd: Neon, x: i32) -> int32x4_t {

@@ -42,9 +42,12 @@ pub(crate) trait Words: Simd {
     /// Rounds to the nearest `bf16`, ties to even, and stores `F32_LANES` of them; NaN stays NaN.
     unsafe fn bf16_store(self, to: *mut u16, x: Self::F32);
 
-    /// Adds to each lane of `sum` the four products of its unsigned bytes in `x` and its signed
-    /// bytes in `w`, exactly, as long as no lane overflows.
-    fn dot_u8_i8(self, x: Self::Words, w: Self::Words, sum: Self::Words) -> Self::Words;
+    /// Of each lane's four signed bytes the first and the third, and the second and the fourth, as two
+    /// 16-bit integers each.
+    fn widen_i8(self, x: Self::Words) -> [Self::Words; 2];
+    /// Adds to each lane of `sum` the two products of its signed 16-bit integers, exactly, as long as no
+    /// lane overflows.
+    fn dot_i16(self, x: Self::Words, w: Self::Words, sum: Self::Words) -> Self::Words;
     /// Rounds to the nearest integer and stores `F32_LANES` bytes; the results are in 0..=255.
     unsafe fn u8_store(self, to: *mut u8, x: Self::F32);
 }

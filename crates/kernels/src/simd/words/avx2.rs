@@ -43,15 +43,12 @@ impl Words for Avx2 {
             _mm_storeu_si128(to.cast(), _mm_packus_epi32(low, high));
         }}
 
-        dot_u8_i8(x: __m256i, w: __m256i, sum: __m256i) -> __m256i {{
-            let x_even = _mm256_and_si256(x, _mm256_set1_epi16(0xff));
-            let x_odd = _mm256_srli_epi16::<8>(x);
-            let w_even = _mm256_srai_epi16::<8>(_mm256_slli_epi16::<8>(w));
-            let w_odd = _mm256_srai_epi16::<8>(w);
-            let even = _mm256_madd_epi16(x_even, w_even);
-            let odd = _mm256_madd_epi16(x_odd, w_odd);
-            _mm256_add_epi32(sum, _mm256_add_epi32(even, odd))
-        }}
+        widen_i8(x: __m256i) -> [__m256i; 2] {
+            [_mm256_srai_epi16::<8>(_mm256_slli_epi16::<8>(x)), _mm256_srai_epi16::<8>(x)]
+        }
+        dot_i16(x: __m256i, w: __m256i, sum: __m256i) -> __m256i {
+            _mm256_add_epi32(sum, _mm256_madd_epi16(x, w))
+        }
         [unsafe] u8_store(to: *mut u8, x: __m256) -> () {{
             let wide = _mm256_cvtps_epi32(x);
             let (low, high) = (_mm256_castsi256_si128(wide), _mm256_extracti128_si256::<1>(wide));

@@ -38,15 +38,12 @@ impl Words for Avx512 {
             _mm256_storeu_si256(to.cast(), _mm512_cvtepi32_epi16(halves));
         }}
 
-        dot_u8_i8(x: __m512i, w: __m512i, sum: __m512i) -> __m512i {{
-            let x_even = _mm512_and_si512(x, _mm512_set1_epi16(0xff));
-            let x_odd = _mm512_srli_epi16::<8>(x);
-            let w_even = _mm512_srai_epi16::<8>(_mm512_slli_epi16::<8>(w));
-            let w_odd = _mm512_srai_epi16::<8>(w);
-            let even = _mm512_madd_epi16(x_even, w_even);
-            let odd = _mm512_madd_epi16(x_odd, w_odd);
-            _mm512_add_epi32(sum, _mm512_add_epi32(even, odd))
-        }}
+        widen_i8(x: __m512i) -> [__m512i; 2] {
+            [_mm512_srai_epi16::<8>(_mm512_slli_epi16::<8>(x)), _mm512_srai_epi16::<8>(x)]
+        }
+        dot_i16(x: __m512i, w: __m512i, sum: __m512i) -> __m512i {
+            _mm512_add_epi32(sum, _mm512_madd_epi16(x, w))
+        }
         [unsafe] u8_store(to: *mut u8, x: __m512) -> () {
             _mm_storeu_si128(to.cast(), _mm512_cvtepi32_epi8(_mm512_cvtps_epi32(x)))
         }

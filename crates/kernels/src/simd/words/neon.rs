@@ -36,20 +36,15 @@ impl Words for Neon {
             vst1_u16(to, vmovn_u32(halves));
         }}
 
-        dot_u8_i8(x: int32x4_t, w: int32x4_t, sum: int32x4_t) -> int32x4_t {{
-            // The dot-product instructions have no stable intrinsics in the pinned compiler.
-            let x = vreinterpretq_u8_s32(x);
-            let w = vreinterpretq_s8_s32(w);
-            let x_low = vreinterpretq_s16_u16(vmovl_u8(vget_low_u8(x)));
-            let x_high = vreinterpretq_s16_u16(vmovl_high_u8(x));
-            let w_low = vmovl_s8(vget_low_s8(w));
-            let w_high = vmovl_high_s8(w);
-            let first = vmull_s16(vget_low_s16(x_low), vget_low_s16(w_low));
-            let second = vmull_high_s16(x_low, w_low);
-            let third = vmull_s16(vget_low_s16(x_high), vget_low_s16(w_high));
-            let fourth = vmull_high_s16(x_high, w_high);
-            let pairs = vpaddq_s32(vpaddq_s32(first, second), vpaddq_s32(third, fourth));
-            vaddq_s32(sum, pairs)
+        widen_i8(x: int32x4_t) -> [int32x4_t; 2] {{
+            let x = vreinterpretq_s16_s32(x);
+            let even = vshrq_n_s16::<8>(vshlq_n_s16::<8>(x));
+            [vreinterpretq_s32_s16(even), vreinterpretq_s32_s16(vshrq_n_s16::<8>(x))]
+        }}
+        dot_i16(x: int32x4_t, w: int32x4_t, sum: int32x4_t) -> int32x4_t {{
+            let (x, w) = (vreinterpretq_s16_s32(x), vreinterpretq_s16_s32(w));
+            let low = vmull_s16(vget_low_s16(x), vget_low_s16(w));
+            vaddq_s32(sum, vpaddq_s32(low, vmull_high_s16(x, w)))
         }}
         [unsafe] u8_store(to: *mut u8, x: float32x4_t) -> () {{
             let words = vmovn_u32(vcvtnq_u32_f32(x));

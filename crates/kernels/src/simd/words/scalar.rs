@@ -82,12 +82,19 @@ impl Words for Scalar {
     }
 
     #[inline(always)]
-    fn dot_u8_i8(self, x: [i32; 4], w: [i32; 4], sum: [i32; 4]) -> [i32; 4] {
-        from_fn(|i| {
-            let (x, w) = (x[i].to_ne_bytes(), w[i].to_ne_bytes());
-            let product = |at: usize| i32::from(x[at]) * i32::from(w[at] as i8);
-            sum[i] + (product(0) + product(1)) + (product(2) + product(3))
-        })
+    fn widen_i8(self, x: [i32; 4]) -> [[i32; 4]; 2] {
+        let widen = |lane: i32, byte: usize| {
+            let bytes = lane.to_le_bytes();
+            let half = |at: usize| i32::from(bytes[at] as i8);
+            half(byte) & 0xffff | half(byte + 2) << 16
+        };
+        [from_fn(|i| widen(x[i], 0)), from_fn(|i| widen(x[i], 1))]
+    }
+
+    #[inline(always)]
+    fn dot_i16(self, x: [i32; 4], w: [i32; 4], sum: [i32; 4]) -> [i32; 4] {
+        let low = |lane: i32| i32::from(lane as i16);
+        from_fn(|i| sum[i] + (low(x[i]) * low(w[i]) + (x[i] >> 16) * (w[i] >> 16)))
     }
 
     #[inline(always)]
