@@ -21,8 +21,11 @@ __all__ = [
     "Record",
     "Reranker",
     "Snapshot",
+    "SparseField",
+    "SparseVector",
     "TokenBatch",
     "Tokenizer",
+    "VectorField",
     "VerifyReport",
     "_Pending",
     "_Wakeup",
@@ -302,6 +305,7 @@ class Database:
         metric: _Metric | None = None,
         dtype: _Dtype | npt.DTypeLike | None = None,
         index: Index | bool | None = None,
+        fields: Mapping[str, VectorField | SparseField] | None = None,
     ) -> Collection: ...
     def collections(self) -> list[str]: ...
     def drop(self, name: str) -> None: ...
@@ -355,6 +359,41 @@ class Index:
     def __hash__(self) -> int: ...
 
 @final
+class VectorField:
+    def __new__(
+        cls,
+        dimension: int,
+        *,
+        metric: _Metric | None = None,
+        dtype: _Dtype | npt.DTypeLike | None = None,
+    ) -> VectorField: ...
+    @property
+    def dimension(self) -> int: ...
+    @property
+    def metric(self) -> str: ...
+    @property
+    def dtype(self) -> str: ...
+    def __eq__(self, other: object, /) -> bool: ...
+    def __hash__(self) -> int: ...
+
+@final
+class SparseField:
+    def __new__(cls) -> SparseField: ...
+    def __eq__(self, other: object, /) -> bool: ...
+    def __hash__(self) -> int: ...
+
+@final
+class SparseVector:
+    def __new__(cls, indices: _Vector, values: _Vector) -> SparseVector: ...
+    @property
+    def indices(self) -> npt.NDArray[np.uint32]: ...
+    @property
+    def values(self) -> _FloatArray: ...
+    def to_dict(self) -> dict[int, float]: ...
+    def __len__(self) -> int: ...
+    def __eq__(self, other: object, /) -> bool: ...
+
+@final
 class Collection:
     @property
     def name(self) -> str: ...
@@ -367,6 +406,8 @@ class Collection:
     @property
     def model(self) -> str | None: ...
     @property
+    def fields(self) -> dict[str, VectorField | SparseField]: ...
+    @property
     def encoder(self) -> Encoder: ...
     def upsert(
         self,
@@ -375,6 +416,7 @@ class Collection:
         *,
         texts: str | Sequence[str | None] | None = None,
         metadata: Mapping[str, Any] | Sequence[Mapping[str, Any] | None] | None = None,
+        fields: Mapping[str, _Vectors] | None = None,
         non_finite: Literal["raise", "skip"] = "raise",
     ) -> int: ...
     def upsert_table(
@@ -418,7 +460,7 @@ class Collection:
     ) -> int: ...
     def search(
         self,
-        query: str | _Vector,
+        query: str | _Vector | SparseVector | Mapping[str, Any] | Mapping[int, float],
         *,
         limit: int = 10,
         offset: int = 0,
@@ -430,9 +472,10 @@ class Collection:
         group_size: int | None = None,
         mode: Literal["dense", "text", "hybrid"] = "dense",
         language: str | None = None,
-        weights: tuple[float, float] | None = None,
+        weights: tuple[float, float] | dict[str, float] | None = None,
         fusion_k: float | None = None,
         fields: dict[str, float] | None = None,
+        using: str | None = None,
     ) -> list[Hit]: ...
     def search_batch(
         self,
@@ -443,6 +486,7 @@ class Collection:
         effort: int | None = None,
         exact: bool = False,
         within: float | None = None,
+        using: str | None = None,
     ) -> tuple[npt.NDArray[np.object_], _FloatArray]: ...
     def recall(
         self,
@@ -507,6 +551,8 @@ class Record:
     def id(self) -> _Id: ...
     @property
     def vector(self) -> npt.NDArray[Any]: ...
+    @property
+    def vectors(self) -> dict[str, Any]: ...
     @property
     def text(self) -> str | None: ...
     @property

@@ -10,7 +10,7 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
-from rust_ai_core._core import ArrowStream
+from rust_ai_core._core import ArrowStream, SparseField, VectorField
 from rust_ai_core.errors import ArgumentError, NotFoundError, StorageError
 
 SCHEMA_KEY = b"rust_ai_core"
@@ -116,6 +116,17 @@ def parquet_settings(path: str | os.PathLike[str], vector: str = "vector") -> di
             if first is not None:
                 return {"dimension": len(first), **settings}
     raise ArgumentError(f"{path} has no vector to tell the dimension of a new collection by")
+
+
+def fields_of(settings: dict[str, Any]) -> dict[str, VectorField | SparseField]:
+    """Give the fields of the collection that a file came from."""
+
+    def field(kind: dict[str, Any]) -> VectorField | SparseField:
+        if kind["kind"] == "sparse":
+            return SparseField()
+        return VectorField(kind["dimension"], metric=kind["metric"], dtype=kind["dtype"])
+
+    return {name: field(kind) for name, kind in settings.get("fields", {}).items()}
 
 
 def _open_parquet(path: str | os.PathLike[str], purpose: str) -> Any:

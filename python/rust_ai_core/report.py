@@ -135,8 +135,9 @@ def stats(path: Path, figures: dict[str, Any], collections: Sequence[Collection]
     title = f"{path}  {_bytes(figures['file_bytes'])} on disk"
     if not collections:
         return f"{title}\nno collections"
-    header = ["collection", "records", "sources", "dimension", "metric", "model", "on disk"]
-    header += ["reclaimable", "in memory"]
+    with_fields = any(collection.fields for collection in collections)
+    header = ["collection", "records", "sources", "dimension", "metric", "model"]
+    header += ["fields"] * with_fields + ["on disk", "reclaimable", "in memory"]
     rows = [header]
     for collection in collections:
         own = figures["collections"][collection.name]
@@ -148,12 +149,13 @@ def stats(path: Path, figures: dict[str, Any], collections: Sequence[Collection]
                 str(collection.dimension),
                 collection.metric,
                 collection.model or "-",
+                *([", ".join(collection.fields) or "-"] if with_fields else []),
                 _bytes(own["file_bytes"]),
                 _bytes(own["dead_bytes"]),
                 _bytes(own["memory_bytes"]),
             ]
         )
-    return f"{title}\n\n{_table(rows, left={0, 4, 5})}"
+    return f"{title}\n\n{_table(rows, left={0, 4, 5, *([6] if with_fields else [])})}"
 
 
 def verified(path: Path, report: VerifyReport) -> str:

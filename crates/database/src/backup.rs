@@ -7,6 +7,7 @@ use std::sync::Arc;
 
 use crate::copying::{Copying, UnfinishedFolder};
 use crate::database_snapshot::{DatabaseSnapshot, FrozenCollection};
+use crate::derived_files::{derived_files, verify_derived};
 use crate::disk::Disk;
 use crate::error::{Error, Result};
 use crate::files::{read_exact_at, write_atomically};
@@ -18,7 +19,6 @@ use crate::log::LogFile;
 use crate::manifest::Manifest;
 use crate::segment::{Segment, segment_path};
 use crate::state::State;
-use crate::text_search::{text_indexes, verify_index};
 use crate::upkeep::Progress;
 use crate::writer::{LogEnd, Writer};
 
@@ -83,7 +83,7 @@ fn copy_collection(
             })?;
         }
     }
-    copy_text_indexes(&state, to)?;
+    copy_derived_files(&state, to)?;
     copy_logs(&state, frozen.log_end(), disk, to, copying)?;
     manifest.write(disk, to)
 }
@@ -107,13 +107,13 @@ fn link(segment: &Segment, to: &Path) -> Result<bool> {
     Ok(false)
 }
 
-/// Copies the indexes of words that are there and sound. The others are made anew by whoever
-/// searches the copy.
-fn copy_text_indexes(state: &State, to: &Path) -> Result<()> {
+/// Copies the indexes of words and of fields that are there and sound. The others are made anew by
+/// whoever searches the copy.
+fn copy_derived_files(state: &State, to: &Path) -> Result<()> {
     let Some(live) = state.segments().first() else { return Ok(()) };
     let Some(folder) = live.segment.path().parent() else { return Ok(()) };
     // After the collection was dropped there is none any more.
-    for (number, path) in text_indexes(folder).unwrap_or_default() {
+    for (number, path) in derived_files(folder).unwrap_or_default() {
         let (Some(name), true) =
             (path.file_name(), state.segments().iter().any(|live| live.segment.number() == number))
         else {
@@ -124,7 +124,7 @@ fn copy_text_indexes(state: &State, to: &Path) -> Result<()> {
             Ok(()) => Ok(()),
             Err(_) => fs::copy(&path, &to).and_then(|_| File::open(&to)?.sync_all()),
         };
-        if copied.is_err() || verify_index(&to).is_err() {
+        if copied.is_err() || verify_derived(&to).is_err() {
             // It may have been removed by a merge before it was there.
             match fs::remove_file(&to) {
                 Err(error) if error.kind() != ErrorKind::NotFound => {

@@ -380,7 +380,9 @@ impl Collection {
         match &self.role {
             Role::Writer { store, .. } => store.stats(),
             Role::Reader { follower, .. } => follower.stats(),
-            Role::Frozen(frozen) => CollectionStats::of(&*self.state()?, frozen.log_end().offset),
+            Role::Frozen(frozen) => {
+                CollectionStats::of(&*self.state()?, self.schema(), frozen.log_end().offset)
+            }
         }
     }
 

@@ -251,6 +251,10 @@ impl Database {
             index.validate()?;
         }
         check_name(name)?;
+        let schema = schema.map(|mut schema| {
+            let fields = std::mem::take(&mut schema.fields);
+            schema.with_fields(fields)
+        });
         if let Some(schema) = &schema {
             schema.validate()?;
             index.map_or(Ok(()), |index| index.validate_for(schema))?;

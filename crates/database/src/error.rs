@@ -31,6 +31,28 @@ pub enum Error {
         reason: String,
     },
 
+    /// A vector in a field, of the wrong length.
+    #[error("field '{field}', row {row}: expected vectors of {expected} numbers, found {found}")]
+    FieldDimension {
+        /// The field.
+        field: String,
+        /// The row of the batch, from 0.
+        row: usize,
+        /// The field's dimension.
+        expected: usize,
+        /// The length that was given.
+        found: usize,
+    },
+
+    /// A vector in a field, with NaN or an infinity.
+    #[error("field '{field}', row {row}: the vector holds NaN or an infinity")]
+    FieldNonFinite {
+        /// The field.
+        field: String,
+        /// The row of the batch, from 0.
+        row: usize,
+    },
+
     /// A vector of the wrong length.
     #[error("expected vectors of {expected} numbers, found {found}")]
     Dimension {

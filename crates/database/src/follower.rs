@@ -144,7 +144,9 @@ impl Follower {
     }
 
     pub(crate) fn stats(&self) -> Result<CollectionStats> {
-        self.with_state(|state, position| CollectionStats::of(state, position.tail.end.offset))
+        self.with_state(|state, position| {
+            CollectionStats::of(state, self.view.schema(), position.tail.end.offset)
+        })
     }
 
     fn with_state<T>(&self, work: impl FnOnce(&State, &Position) -> Result<T>) -> Result<T> {

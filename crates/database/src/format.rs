@@ -16,7 +16,7 @@ pub const SEGMENT_MAGIC: [u8; 8] = *b"RACSEG\r\n";
 pub const MANIFEST_MAGIC: [u8; 8] = *b"RACMAN\r\n";
 
 /// The format this build writes, and the newest that it reads.
-pub const FORMAT_VERSION: u32 = 3;
+pub const FORMAT_VERSION: u32 = 4;
 
 /// Size of the file `FORMAT`: magic, version, checksum.
 pub const FORMAT_FILE_BYTES: usize = 16;
@@ -30,6 +30,21 @@ pub const MAX_TEXT_BYTES: u64 = u32::MAX as u64;
 
 /// Longest model name, and longest model fingerprint, in bytes of UTF-8.
 pub const MAX_MODEL_TEXT_BYTES: usize = 4096;
+
+/// Most fields of a collection.
+pub const MAX_FIELDS: usize = 16;
+
+/// Longest name of a field, in bytes.
+pub const MAX_FIELD_NAME_BYTES: usize = 64;
+
+/// Size of a field in a log header, before its name.
+pub const FIELD_FIXED_BYTES: usize = 8;
+
+/// Field kind: vectors of one length.
+pub const FIELD_DENSE: u8 = 1;
+
+/// Field kind: sparse vectors.
+pub const FIELD_SPARSE: u8 = 2;
 
 /// Size of a manifest before its segments and documents.
 pub const MANIFEST_FIXED_BYTES: usize = 56;
@@ -67,6 +82,9 @@ pub const RECORD_HAS_METADATA: u8 = 2;
 
 /// Record flag: a place follows.
 pub const RECORD_HAS_PLACE: u8 = 4;
+
+/// Record flag: vectors in fields follow.
+pub const RECORD_HAS_VECTORS: u8 = 8;
 
 /// Document tag: the entry is removed.
 pub const DOCUMENT_REMOVED: u8 = 0;
@@ -336,6 +354,24 @@ pub const SEGMENT_SUFFIX: &str = ".seg";
 
 /// How a text index's file name ends.
 pub const TEXT_INDEX_SUFFIX: &str = ".words";
+
+/// First bytes of every index of a dense field.
+pub const DENSE_INDEX_MAGIC: [u8; 8] = *b"RACVEC\r\n";
+
+/// The version of indexes of dense fields that this build writes and reads. Any other is made anew.
+pub const DENSE_INDEX_VERSION: u32 = 1;
+
+/// Form of such an index: the vectors stand one behind the other.
+pub const DENSE_INDEX_FLAT: u8 = 0;
+
+/// Form of such an index: the vectors are in a graph.
+pub const DENSE_INDEX_GRAPH: u8 = 1;
+
+/// How the file name of a dense field's index ends.
+pub const DENSE_INDEX_SUFFIX: &str = ".vectors";
+
+/// How the file name of a sparse field's index ends.
+pub const SPARSE_INDEX_SUFFIX: &str = ".sparse";
 
 /// How the name of a file that is still being written ends.
 pub const UNFINISHED_SUFFIX: &str = ".tmp";

@@ -172,6 +172,7 @@ impl HeadSnapshot {
             text: record.text.map(|location| self.log.read_text(location)).transpose()?,
             metadata: record.metadata.clone(),
             place: record.place.clone(),
+            vectors: record.vectors.clone(),
         }))
     }
 
@@ -200,7 +201,9 @@ fn heap_bytes(record: &StoredRecord) -> u64 {
         Id::Int(_) => 0,
         Id::Str(text) => text.len() + 16,
     };
-    id as u64 + record.metadata.as_deref().map_or(0, |value| 16 + value_bytes(value))
+    id as u64
+        + record.vectors.memory_bytes()
+        + record.metadata.as_deref().map_or(0, |value| 16 + value_bytes(value))
 }
 
 fn value_bytes(value: &Value) -> u64 {

@@ -5,6 +5,7 @@ use kernels::ElementType;
 use crate::error::{Error, Result};
 use crate::graph::BuildOptions;
 use crate::schema::{Metric, Schema};
+use crate::vector_fields::FieldKind;
 
 /// How a collection's vectors are indexed. The defaults need no tuning; 0 stands for the graph's
 /// own choice.
@@ -70,6 +71,15 @@ impl IndexOptions {
                 self.build_options(schema).memory_bytes_a_row()
             }
         }
+    }
+
+    /// As [`IndexOptions::memory_bytes_a_row`], where fields are indexed, too: one after the other.
+    pub(crate) fn memory_bytes_a_row_of_all(&self, schema: &Schema) -> u64 {
+        let of_fields = schema.fields.iter().filter_map(|field| match field.kind {
+            FieldKind::Dense(dense) => Some(self.memory_bytes_a_row(&dense.schema())),
+            FieldKind::Sparse => None,
+        });
+        of_fields.fold(self.memory_bytes_a_row(schema), u64::max)
     }
 
     /// Whether a collection can be indexed so.

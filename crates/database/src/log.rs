@@ -12,10 +12,12 @@ use crate::disk::{Disk, DiskFile};
 use crate::error::{Error, Result};
 use crate::files::{read_exact_at, unfinished_path};
 use crate::format::{
-    FORMAT_VERSION, FRAME_ALIGNMENT, LOG_HEADER_FIXED_BYTES, LOG_MAGIC, MAX_MODEL_TEXT_BYTES,
+    FIELD_DENSE, FIELD_FIXED_BYTES, FIELD_SPARSE, FORMAT_VERSION, FRAME_ALIGNMENT,
+    LOG_HEADER_FIXED_BYTES, LOG_MAGIC, MAX_FIELD_NAME_BYTES, MAX_FIELDS, MAX_MODEL_TEXT_BYTES,
 };
 use crate::records::TextLocation;
 use crate::schema::{Metric, Model, Schema, element_code, element_from_code};
+use crate::vector_fields::{DenseField, FieldKind, VectorField};
 
 /// An open log. Shared by readers, who keep it readable after its records have become a segment.
 pub(crate) struct LogFile {
@@ -125,7 +127,8 @@ struct Header {
 fn encode_header(generation: u64, salt: u64, schema: &Schema) -> Vec<u8> {
     let (name, fingerprint) =
         schema.model.as_ref().map_or(("", ""), |model| (&model.name, &model.fingerprint));
-    let bytes = header_bytes(name.len(), fingerprint.len());
+    let fields = schema.fields.iter().flat_map(encode_field).collect::<Vec<u8>>();
+    let bytes = header_bytes(name.len(), fingerprint.len(), fields.len());
     let mut header = Vec::with_capacity(bytes);
     header.extend_from_slice(&LOG_MAGIC);
     header.extend_from_slice(&FORMAT_VERSION.to_le_bytes());
@@ -135,19 +138,33 @@ fn encode_header(generation: u64, salt: u64, schema: &Schema) -> Vec<u8> {
     header.extend_from_slice(&(schema.dimension as u32).to_le_bytes());
     let has_model = u8::from(schema.model.is_some());
     let element = element_code(schema.element);
-    header.extend_from_slice(&[schema.metric.code(), has_model, element, 0]);
+    let field_count = schema.fields.len() as u8;
+    header.extend_from_slice(&[schema.metric.code(), has_model, element, field_count]);
     header.extend_from_slice(&(name.len() as u32).to_le_bytes());
     header.extend_from_slice(&(fingerprint.len() as u32).to_le_bytes());
     header.extend_from_slice(name.as_bytes());
     header.extend_from_slice(fingerprint.as_bytes());
+    header.extend_from_slice(&fields);
     header.resize(bytes - 4, 0);
     header.extend_from_slice(&crc32fast::hash(&header).to_le_bytes());
     header
 }
 
-/// The fixed part, both texts and the checksum, rounded up so that frames are aligned.
-fn header_bytes(name: usize, fingerprint: usize) -> usize {
-    (LOG_HEADER_FIXED_BYTES + name + fingerprint + 4).next_multiple_of(FRAME_ALIGNMENT)
+fn encode_field(field: &VectorField) -> Vec<u8> {
+    let mut bytes = match field.kind {
+        FieldKind::Sparse => vec![FIELD_SPARSE, 0, 0, field.name.len() as u8, 0, 0, 0, 0],
+        FieldKind::Dense(DenseField { dimension, metric, element }) => {
+            let kind = [FIELD_DENSE, metric.code(), element_code(element), field.name.len() as u8];
+            [kind, (dimension as u32).to_le_bytes()].concat()
+        }
+    };
+    bytes.extend_from_slice(field.name.as_bytes());
+    bytes
+}
+
+/// The fixed part, both texts, the fields and the checksum, rounded up so that frames are aligned.
+fn header_bytes(name: usize, fingerprint: usize, fields: usize) -> usize {
+    (LOG_HEADER_FIXED_BYTES + name + fingerprint + fields + 4).next_multiple_of(FRAME_ALIGNMENT)
 }
 
 fn read_header(path: &Path, file: &File) -> Result<Header> {
@@ -165,9 +182,9 @@ fn read_header(path: &Path, file: &File) -> Result<Header> {
         });
     }
     let bytes = u32::from_le_bytes([fixed[12], fixed[13], fixed[14], fixed[15]]) as usize;
-    if !(header_bytes(0, 0)..=header_bytes(MAX_MODEL_TEXT_BYTES, MAX_MODEL_TEXT_BYTES))
-        .contains(&bytes)
-    {
+    let most_of_fields = MAX_FIELDS * (FIELD_FIXED_BYTES + MAX_FIELD_NAME_BYTES);
+    let most = header_bytes(MAX_MODEL_TEXT_BYTES, MAX_MODEL_TEXT_BYTES, most_of_fields);
+    if !(header_bytes(0, 0, 0)..=most).contains(&bytes) {
         return Err(Error::corrupt(path, 12, "the header's length is impossible"));
     }
     let mut header = vec![0; bytes];
@@ -199,13 +216,13 @@ fn parse_header(content: &[u8]) -> Option<Header> {
     let generation = reader.u64()?;
     let salt = reader.u64()?;
     let dimension = reader.u32()? as usize;
-    let [metric, has_model, element, 0] = reader.array()? else {
-        return None;
-    };
+    // Zero before format version 4.
+    let [metric, has_model, element, field_count] = reader.array()?;
     let name_bytes = reader.u32()? as usize;
     let fingerprint_bytes = reader.u32()? as usize;
     let name = String::from_utf8(reader.take(name_bytes)?.to_vec()).ok()?;
     let fingerprint = String::from_utf8(reader.take(fingerprint_bytes)?.to_vec()).ok()?;
+    let fields = (0..field_count).map(|_| parse_field(&mut reader)).collect::<Option<_>>()?;
     let schema = Schema {
         dimension,
         metric: Metric::from_code(metric)?,
@@ -219,6 +236,23 @@ fn parse_header(content: &[u8]) -> Option<Header> {
             1 => Some(Model { name, fingerprint }),
             _ => return None,
         },
+        fields,
     };
     Some(Header { generation, salt, bytes: u64::from(bytes), schema })
+}
+
+fn parse_field(reader: &mut Reader<'_>) -> Option<VectorField> {
+    let [kind, metric, element, name_bytes] = reader.array()?;
+    let dimension = reader.u32()? as usize;
+    let name = String::from_utf8(reader.take(name_bytes.into())?.to_vec()).ok()?;
+    let kind = match kind {
+        FIELD_DENSE => FieldKind::Dense(DenseField {
+            dimension,
+            metric: Metric::from_code(metric)?,
+            element: element_from_code(element)?,
+        }),
+        FIELD_SPARSE if (metric, element, dimension) == (0, 0, 0) => FieldKind::Sparse,
+        _ => return None,
+    };
+    Some(VectorField { name, kind })
 }

@@ -3,6 +3,7 @@
 use std::path::Path;
 use std::sync::Arc;
 
+use crate::derived_files::derived_segment;
 use crate::disk::Disk;
 use crate::error::{Error, Result};
 use crate::files::{file_names, sync_directory};
@@ -17,7 +18,6 @@ use crate::schema::Schema;
 use crate::segment::{Segment, segment_path};
 use crate::set_aside::{SetAside, reconcile};
 use crate::state::{LiveSegment, State};
-use crate::text_search::text_index_segment;
 
 /// A collection as its files have it.
 pub(crate) struct Opened {
@@ -146,7 +146,7 @@ fn remove_outdated(disk: &Disk, folder: &Path, manifest: &Manifest) -> Result<()
         let outdated = name.ends_with(UNFINISHED_SUFFIX)
             || generation_of(&name).is_some_and(|generation| generation < manifest.first_log)
             || number_of(&name, SEGMENT_SUFFIX).is_some_and(|number| !is_known(number))
-            || text_index_segment(&name).is_some_and(|number| !is_known(number));
+            || derived_segment(&name).is_some_and(|number| !is_known(number));
         if outdated {
             let path = folder.join(name);
             disk.remove_file(&path).map_err(Error::io(&path, "remove the outdated file"))?;

@@ -41,7 +41,8 @@ impl Store {
     pub(crate) fn look_after(self: &Arc<Self>) -> crate::error::Result<()> {
         let (flush, merge) = {
             let state = self.state()?;
-            let merge = self.next_merge(&state).map(|_| self.merge_delay(&state));
+            let is_due = self.next_merge(&state).is_some() || self.lacks_field_graphs(&state);
+            let merge = is_due.then(|| self.merge_delay(&state));
             (state.heads().len() > 1 || self.is_over_limits(&state, 1), merge)
         };
         if flush {

@@ -3,19 +3,19 @@
 use std::path::PathBuf;
 use std::sync::atomic::Ordering;
 
+use crate::derived_files::derived_files;
 use crate::error::Result;
 use crate::generations::log_path;
 use crate::manifest::Manifest;
 use crate::segment::segment_path;
 use crate::store::Store;
-use crate::text_search::text_indexes;
 
 /// What there is to do once the next manifest is on the medium.
 #[derive(Default)]
 pub(crate) struct Published {
     /// Files that only manifests before the next one need.
     outdated: Vec<PathBuf>,
-    /// Segments of these numbers, whose words are indexed in other files, are among them.
+    /// Segments of these numbers, from which other files follow, are among them.
     outdated_segments: Vec<u64>,
 }
 
@@ -48,7 +48,7 @@ impl Store {
         let mut outdated = std::mem::take(&mut published.outdated);
         let segments = std::mem::take(&mut published.outdated_segments);
         if !segments.is_empty() {
-            let indexes = text_indexes(self.folder()).unwrap_or_default().into_iter();
+            let indexes = derived_files(self.folder()).unwrap_or_default().into_iter();
             let of_them = indexes.filter(|(number, _)| segments.contains(number));
             outdated.extend(of_them.map(|(_, path)| path));
         }

@@ -1,11 +1,13 @@
 //! The nouns that go in and out of a collection.
 
+use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::Arc;
 
 use serde_json::Value;
 
 use crate::format::DOCUMENT_FINGERPRINT_BYTES;
+use crate::vector_fields::{FieldVector, FieldVectors};
 
 /// What names a record inside its collection. The integer 1 and the text "1" are two ids.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -70,7 +72,12 @@ pub struct Batch {
     pub metadata: Vec<Option<Value>>,
     /// The places.
     pub places: Vec<Option<Place>>,
+    /// The vectors in the collection's fields: any of these, with an entry a record.
+    pub fields: FieldColumns,
 }
+
+/// What each of some records has in some fields, by the fields' names.
+pub type FieldColumns = BTreeMap<String, Vec<Option<FieldVector>>>;
 
 /// What ingestion remembers of a source, to know it again when nothing has changed.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -114,6 +121,8 @@ pub struct Record {
     pub metadata: Option<Arc<Value>>,
     /// Where its text stands.
     pub place: Option<Place>,
+    /// Its vectors in the collection's fields, their numbers rounded as these say.
+    pub vectors: FieldVectors,
 }
 
 /// A record that a search found.

@@ -7,8 +7,13 @@ use serde_json::Value;
 
 use crate::bytes::{Reader, put_text};
 use crate::error::Result;
-use crate::format::{ID_INTEGER, ID_TEXT, RECORD_HAS_METADATA, RECORD_HAS_PLACE, RECORD_HAS_TEXT};
+use crate::format::{
+    ID_INTEGER, ID_TEXT, RECORD_HAS_METADATA, RECORD_HAS_PLACE, RECORD_HAS_TEXT, RECORD_HAS_VECTORS,
+};
 use crate::record::{Id, Place};
+use crate::vector_fields::{
+    FieldVector, FieldVectors, VectorField, decode_vector, decode_vectors, put_vectors,
+};
 
 /// A record as its bytes say it: the text may be anything, the metadata are still JSON, and the
 /// source is a number in a table that the reader of the bytes has.
@@ -18,6 +23,7 @@ pub(crate) struct EncodedRecord<'a> {
     pub(crate) text: Option<Range<usize>>,
     metadata: Option<&'a str>,
     place: Option<EncodedPlace>,
+    vectors: Option<&'a [u8]>,
 }
 
 struct EncodedPlace {
@@ -27,21 +33,25 @@ struct EncodedPlace {
     line: u64,
 }
 
-/// Appends a record, its place with the number of its source, and tells where its text stands in
+/// Appends a record, its place with the number of its source, its vectors as these fields keep
+/// them, and tells where its text stands in
 /// `bytes`.
 ///
 /// # Errors
-/// `InvalidArgument` for a text that is too long for its length field.
+/// `InvalidArgument` for a text that is too long for its length field, or a vector that its field
+/// cannot keep.
 pub(crate) fn put_record(
     bytes: &mut Vec<u8>,
     id: &Id,
     text: Option<&str>,
     metadata: Option<&Value>,
     place: Option<(&Place, u32)>,
+    vectors: (&FieldVectors, &[VectorField]),
 ) -> Result<Option<Range<usize>>> {
     let flags = if text.is_some() { RECORD_HAS_TEXT } else { 0 }
         | if metadata.is_some() { RECORD_HAS_METADATA } else { 0 }
-        | if place.is_some() { RECORD_HAS_PLACE } else { 0 };
+        | if place.is_some() { RECORD_HAS_PLACE } else { 0 }
+        | if vectors.0.is_empty() { 0 } else { RECORD_HAS_VECTORS };
     bytes.push(flags);
     put_id(bytes, id)?;
     let mut text_range = None;
@@ -58,13 +68,18 @@ pub(crate) fn put_record(
             bytes.extend_from_slice(&number.to_le_bytes());
         }
     }
+    let (vectors, fields) = vectors;
+    if !vectors.is_empty() {
+        put_vectors(bytes, vectors, fields)?;
+    }
     Ok(text_range)
 }
 
-/// Reads a record without looking at its text. `None` for bytes that no release can have written.
+/// Reads a record without looking at its text or its vectors. `None` for bytes that no release can have written.
 pub(crate) fn take_record<'a>(reader: &mut Reader<'a>) -> Option<EncodedRecord<'a>> {
     let flags = reader.u8()?;
-    if flags & !(RECORD_HAS_TEXT | RECORD_HAS_METADATA | RECORD_HAS_PLACE) != 0 {
+    let known = RECORD_HAS_TEXT | RECORD_HAS_METADATA | RECORD_HAS_PLACE | RECORD_HAS_VECTORS;
+    if flags & !known != 0 {
         return None;
     }
     let has = |flag| flags & flag != 0;
@@ -87,7 +102,13 @@ pub(crate) fn take_record<'a>(reader: &mut Reader<'a>) -> Option<EncodedRecord<'
     } else {
         None
     };
-    Some(EncodedRecord { id, text, metadata, place })
+    let vectors = if has(RECORD_HAS_VECTORS) {
+        let length = reader.u32()? as usize;
+        Some(reader.take(length)?)
+    } else {
+        None
+    };
+    Some(EncodedRecord { id, text, metadata, place, vectors })
 }
 
 impl EncodedRecord<'_> {
@@ -98,6 +119,19 @@ impl EncodedRecord<'_> {
         };
         let value: Value = serde_json::from_str(json).ok()?;
         value.is_object().then(|| Some(Arc::new(value)))
+    }
+
+    /// The vectors in these fields; `None` for bytes that are none.
+    pub(crate) fn vectors(&self, fields: &[VectorField]) -> Option<FieldVectors> {
+        match self.vectors {
+            Some(bytes) => decode_vectors(bytes, fields),
+            None => Some(FieldVectors::default()),
+        }
+    }
+
+    /// The vector in the field of a number, if there is one; an outer `None` for bytes that are none.
+    pub(crate) fn vector(&self, fields: &[VectorField], number: u8) -> Option<Option<FieldVector>> {
+        self.vectors.map_or(Some(None), |bytes| decode_vector(bytes, fields, number))
     }
 
     /// The place, its source by way of `source_of`, which knows the numbers.

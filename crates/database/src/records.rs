@@ -1,4 +1,4 @@
-//! Everything about the records but their vectors and texts, by slot.
+//! Everything about the records but their own vectors and texts, by slot.
 //!
 //! Kept in blocks that clones share, for the same reason as in [`crate::vectors`].
 
@@ -8,6 +8,7 @@ use rayon::prelude::*;
 use serde_json::Value;
 
 use crate::record::{Id, Place};
+use crate::vector_fields::FieldVectors;
 
 const BLOCK_RECORDS: usize = 256;
 
@@ -22,6 +23,8 @@ pub struct StoredRecord {
     pub place: Option<Place>,
     /// Where its text stands in our file.
     pub text: Option<TextLocation>,
+    /// Its vectors in the collection's fields; of a record in a segment they are not read.
+    pub vectors: FieldVectors,
     /// What the record takes in its file, its vector included.
     pub logged_bytes: u32,
 }

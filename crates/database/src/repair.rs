@@ -1,11 +1,13 @@
 //! Making a collection sound again: what can be is written anew, what is lost is given up if somebody
 //! says so.
 
+use std::io::ErrorKind;
 use std::sync::Arc;
 
 use crate::collection::Collection;
 use crate::containment::DamagedFile;
 use crate::database::Database;
+use crate::derived_files::{derived_files, verify_derived};
 use crate::error::{Error, Result};
 use crate::merge_policy::SegmentSize;
 use crate::sources::MergeSource;
@@ -49,7 +51,8 @@ impl Collection {
             }
             live.segment.inspect();
         }
-        let before = self.damage()?;
+        let mut before = self.damage()?;
+        before.extend(store.remove_damaged_indexes()?);
         store.rebuild(progress)?;
         if accept_loss {
             store.give_up_lost(progress)?;
@@ -59,6 +62,38 @@ impl Collection {
 }
 
 impl Store {
+    /// Removes indexes beside segments that are damaged: whoever searches next makes them anew.
+    fn remove_damaged_indexes(&self) -> Result<Vec<DamagedFile>> {
+        let segments = self.state()?.segments().clone();
+        let mut damaged = Vec::new();
+        for (number, file) in derived_files(self.folder())? {
+            let Err(Error::Corrupt { offset, reason, .. }) = verify_derived(&file) else {
+                continue;
+            };
+            if let Some(live) = segments.iter().find(|live| live.segment.number() == number) {
+                let segment = &live.segment;
+                // Searches may have it open.
+                let _ = segment.texts().discard(segment, &file)
+                    || segment.field_indexes().discard(segment, &file);
+            }
+            match self.disk().remove_file(&file) {
+                // A merge may have been sooner.
+                Err(error) if error.kind() != ErrorKind::NotFound => {
+                    return Err(Error::io(&file, "remove the damaged file")(error));
+                }
+                _ => {}
+            }
+            damaged.push(DamagedFile {
+                file,
+                problems: vec![(offset, reason)],
+                lost_records: Some(0),
+                lost_ids: Vec::new(),
+                is_set_aside: false,
+            });
+        }
+        Ok(damaged)
+    }
+
     /// Writes segments anew of which nothing is lost but what can be derived.
     fn rebuild(self: &Arc<Self>, progress: Progress<'_>) -> Result<()> {
         self.merge_now(

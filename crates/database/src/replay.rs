@@ -75,7 +75,7 @@ pub(crate) fn read_transactions<'a>(
         }
         end.sealed = frame.header.kind != FRAME_TRANSACTION;
         if !end.sealed {
-            let changes = transaction::decode(frame.payload, schema.dimension, schema.element)
+            let changes = transaction::decode(frame.payload, schema)
                 .ok_or_else(|| log.corrupt(offset, "a frame's content is impossible"))?;
             apply(changes, frame.payload_offset)?;
         }

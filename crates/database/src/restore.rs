@@ -5,12 +5,12 @@ use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 
 use crate::copying::{Copying, UnfinishedFolder};
+use crate::derived_files::{derived_segment, verify_derived};
 use crate::error::{Error, Result};
 use crate::files::{file_names, read_exact_at};
 use crate::folder::{collection_names, read_format_file};
 use crate::format::{COLLECTIONS_FOLDER, FORMAT_FILE, LOCK_FILE, MANIFEST_FILE, SEGMENT_SUFFIX};
 use crate::generations::{generation_of, number_of};
-use crate::text_search::{text_index_segment, verify_index};
 use crate::upkeep::Progress;
 
 /// Copies a database that nobody writes to, such as a backup, to a folder that does not exist, or
@@ -84,10 +84,10 @@ fn database_files(backup: &Path) -> Result<Vec<(PathBuf, u64)>> {
                 || number_of(name, SEGMENT_SUFFIX).is_some()
         };
         let names = file_names(&backup.join(&folder))?;
-        // An index of words that is damaged is made anew by whoever searches the copy.
+        // An index of words or of a field that is damaged is made anew by whoever searches the copy.
         let is_index = |name: &String| {
-            text_index_segment(name).is_some()
-                && verify_index(&backup.join(&folder).join(name)).is_ok()
+            derived_segment(name).is_some()
+                && verify_derived(&backup.join(&folder).join(name)).is_ok()
         };
         let wanted = names.iter().filter(|name| is_ours(name) || is_index(name));
         paths.extend(wanted.map(|name| folder.join(name)));

@@ -9,6 +9,7 @@ use crate::format::{
     ELEMENT_BFLOAT16, ELEMENT_BITS, ELEMENT_FLOAT16, ELEMENT_FLOAT32, ELEMENT_INT8, MAX_DIMENSION,
     MAX_MODEL_TEXT_BYTES, METRIC_COSINE, METRIC_DOT, METRIC_HAMMING, METRIC_L2,
 };
+use crate::vector_fields::{VectorField, validate_fields};
 
 /// How two vectors are compared. Results always come best first.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -90,12 +91,22 @@ pub struct Schema {
     pub element: ElementType,
     /// The model that makes the vectors, where the collection embeds its own texts.
     pub model: Option<Model>,
+    /// What vectors records may have beside their own; at most 16, in the order of their names.
+    pub fields: Vec<VectorField>,
 }
 
 impl Schema {
     /// A schema for vectors that the user brings, kept as they are.
     pub fn new(dimension: usize, metric: Metric) -> Self {
-        Self { dimension, metric, element: ElementType::Float32, model: None }
+        let element = ElementType::Float32;
+        Self { dimension, metric, element, model: None, fields: Vec::new() }
+    }
+
+    /// The same with these fields, in whatever order they come.
+    #[must_use]
+    pub fn with_fields(self, mut fields: Vec<VectorField>) -> Self {
+        fields.sort_by(|a, b| a.name.cmp(&b.name));
+        Self { fields, ..self }
     }
 
     /// A schema for vectors of `bytes` bytes of packed bits, compared by their Hamming distance.
@@ -140,7 +151,7 @@ impl Schema {
                 }
             }
         }
-        Ok(())
+        validate_fields(&self.fields)
     }
 }
 
@@ -149,8 +160,12 @@ impl fmt::Display for Schema {
         let (metric, element) = (self.metric.name(), self.element.name());
         write!(f, "dimension {}, {metric}, {element}", self.coordinates())?;
         match &self.model {
-            Some(model) => write!(f, ", model {} ({})", model.name, model.fingerprint),
-            None => f.write_str(", no model"),
+            Some(model) => write!(f, ", model {} ({})", model.name, model.fingerprint)?,
+            None => f.write_str(", no model")?,
         }
+        for (number, field) in self.fields.iter().enumerate() {
+            write!(f, "{} {field}", if number == 0 { ", fields" } else { "," })?;
+        }
+        Ok(())
     }
 }

@@ -26,7 +26,7 @@ use crate::snapshot::{Selection, Snapshot};
 use crate::state::{Address, LiveSegment};
 
 /// Rows scored at a time: their vectors stay in the cache while each query meets them.
-const BLOCK_ROWS: usize = 256;
+pub(crate) const BLOCK_ROWS: usize = 256;
 
 /// Queries that go over scanned rows together, at least: each block of them reads all rows once, so
 /// that fewer would have threads wait for memory side by side.
@@ -39,11 +39,11 @@ const MOST_BLOCK_QUERIES: usize = 64;
 const BLOCKS_A_THREAD: usize = 4;
 
 /// Rows of a segment that one thread scans at a time.
-const TASK_ROWS: u32 = 4096;
+pub(crate) const TASK_ROWS: u32 = 4096;
 
 /// Products of numbers below which other threads would cost more than they help, and where they
 /// have other work much more: about 0.3 ms.
-const QUICK_PRODUCTS: u64 = 1 << 23;
+pub(crate) const QUICK_PRODUCTS: u64 = 1 << 23;
 
 /// What a walk in a graph counts for, in scanned rows.
 const WALK_ROWS: u64 = 1000;
@@ -53,11 +53,11 @@ const CODED_ROWS: u64 = 16;
 
 /// Where a filter lets so few rows through that comparing them takes fewer products than this, they
 /// are: that is exact, and no slower than a walk that meets few rows which count.
-const NARROW_PRODUCTS: u64 = 1 << 20;
+pub(crate) const NARROW_PRODUCTS: u64 = 1 << 20;
 
 /// A walk whose filter accepts less than this part of what it would accept of rows at random has a
 /// query far from all that it may return, and stops among rows that are not the nearest of them.
-const LEAST_LUCK: f64 = 0.5;
+pub(crate) const LEAST_LUCK: f64 = 0.5;
 
 /// What to find.
 #[derive(Clone, Copy, Debug)]
@@ -97,7 +97,7 @@ impl SearchOptions<'_> {
 pub(crate) struct Scratches(Mutex<Vec<Scratch>>);
 
 impl Scratches {
-    fn lend<T>(&self, work: impl FnOnce(&mut Scratch) -> T) -> T {
+    pub(crate) fn lend<T>(&self, work: impl FnOnce(&mut Scratch) -> T) -> T {
         let mut scratch = self.0.lock().pop().unwrap_or_default();
         let outcome = work(&mut scratch);
         self.0.lock().push(scratch);

@@ -92,7 +92,8 @@ impl Snapshot {
     /// # Errors
     /// As [`Snapshot::content`].
     pub(crate) fn record(&self, address: Address) -> Result<Option<Record>> {
-        let Some(SegmentRecord { id, text, metadata, place }) = self.content(address)? else {
+        let Some(SegmentRecord { id, text, metadata, place, vectors }) = self.content(address)?
+        else {
             return Ok(None);
         };
         let vector = match (self.segment(address), self.head(address)) {
@@ -104,14 +105,14 @@ impl Snapshot {
             (None, Some(head)) => head.vectors.row(address.row()).into_owned(),
             (None, None) => return Ok(None),
         };
-        Ok(Some(Record { id, vector, text, metadata, place }))
+        Ok(Some(Record { id, vector, text, metadata, place, vectors }))
     }
 
     /// # Errors
     /// As [`Snapshot::content`].
     pub(crate) fn hit(&self, address: Address, score: f32) -> Result<Option<Hit>> {
         let content = self.content(address)?;
-        Ok(content.map(|SegmentRecord { id, text, metadata, place }| Hit {
+        Ok(content.map(|SegmentRecord { id, text, metadata, place, .. }| Hit {
             id,
             score,
             text,

@@ -314,9 +314,11 @@ impl State {
         let heads: u64 = self.heads.iter().map(Head::memory_bytes).sum();
         let dead: usize = self.segments.iter().map(|live| live.dead.serialized_size()).sum();
         let texts: u64 = self.segments.iter().map(|live| live.segment.texts().memory_bytes()).sum();
+        let fields = self.segments.iter().map(|live| live.segment.field_indexes().memory_bytes());
+        let fields: u64 = fields.sum();
         let codes = self.segments.iter().filter_map(|live| live.segment.codes());
         let codes: u64 = codes.map(CodedRows::memory_bytes).sum();
-        heads + texts + codes + (documents + sources + dead) as u64
+        heads + texts + fields + codes + (documents + sources + dead) as u64
     }
 }
 

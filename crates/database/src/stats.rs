@@ -1,7 +1,20 @@
 //! What a collection takes.
 
 use crate::error::Result;
-use crate::state::State;
+use crate::schema::Schema;
+use crate::state::{LiveSegment, State};
+use crate::vector_fields::VectorField;
+
+/// What is known of a field.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct FieldStats {
+    /// The field.
+    pub field: VectorField,
+    /// Vectors that a graph finds, of records that were deleted meanwhile, too; the others are
+    /// compared one by one, or are sparse. Counts the segments whose index was opened: by a search
+    /// in the field, or because this process wrote it.
+    pub graph_vectors: u64,
+}
 
 /// What a collection takes.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -24,6 +37,8 @@ pub struct CollectionStats {
     pub damaged_files: usize,
     /// The number of the log that takes the writes.
     pub generation: u64,
+    /// The collection's fields, in the order of their names.
+    pub fields: Vec<FieldStats>,
     /// An estimate of the memory in use. Segments are mapped files, which the operating system
     /// keeps in memory as it sees fit, and they are not counted.
     pub memory_bytes: u64,
@@ -31,7 +46,7 @@ pub struct CollectionStats {
 
 impl CollectionStats {
     /// `end` is where the newest log ends.
-    pub(crate) fn of(state: &State, end: u64) -> Result<Self> {
+    pub(crate) fn of(state: &State, schema: &Schema, end: u64) -> Result<Self> {
         let generation = state.active_head().log().generation;
         let mut stats = Self {
             records: state.len(),
@@ -43,6 +58,10 @@ impl CollectionStats {
             dead_bytes: 0,
             damaged_files: state.set_aside().len(),
             generation,
+            fields: (0..)
+                .zip(&schema.fields)
+                .map(|(n, field)| field_stats(state, n, field))
+                .collect(),
             memory_bytes: state.memory_bytes(),
         };
         for live in state.segments().iter() {
@@ -69,4 +88,11 @@ impl CollectionStats {
         }
         Ok(stats)
     }
+}
+
+fn field_stats(state: &State, number: u8, field: &VectorField) -> FieldStats {
+    let known = |live: &LiveSegment| live.segment.field_indexes().known(number);
+    let graphs = state.segments().iter().filter_map(known);
+    let graph_vectors = graphs.map(|index| u64::from(index.graph_rows())).sum();
+    FieldStats { field: field.clone(), graph_vectors }
 }

@@ -63,7 +63,7 @@ impl Limits {
         let (head_bytes, fitting) = match memory_limit {
             None => (head_bytes, u64::MAX),
             Some(bytes) => {
-                (head_bytes.min(bytes / 16), bytes / 2 / index.memory_bytes_a_row(schema))
+                (head_bytes.min(bytes / 16), bytes / 2 / index.memory_bytes_a_row_of_all(schema))
             }
         };
         let merged_rows = fitting.min(segment_rows.into());
@@ -255,7 +255,7 @@ impl Store {
     pub(crate) fn write(self: &Arc<Self>, transaction: Transaction) -> Result<Written> {
         let transaction = validate(transaction, self.schema())?;
         // Encoding is most of the work and needs no lock.
-        let (frame, changes) = transaction::encode(transaction, self.schema().element)?;
+        let (frame, changes) = transaction::encode(transaction, self.schema())?;
         self.commit_with(|writer| self.append(writer, frame, changes).map(Some))
     }
 
@@ -271,7 +271,7 @@ impl Store {
                 return Ok(None);
             }
             let transaction = validate(transaction, self.schema())?;
-            let (frame, changes) = transaction::encode(transaction, self.schema().element)?;
+            let (frame, changes) = transaction::encode(transaction, self.schema())?;
             self.append(writer, frame, changes).map(Some)
         })
     }
@@ -408,7 +408,7 @@ impl Store {
     }
 
     pub(crate) fn stats(&self) -> Result<CollectionStats> {
-        self.with_writer(|writer| CollectionStats::of(&*self.state()?, writer.end))
+        self.with_writer(|writer| CollectionStats::of(&*self.state()?, self.schema(), writer.end))
     }
 
     /// Puts everything written so far onto the medium.

@@ -17,6 +17,8 @@ use crate::frame::PreparedFrame;
 use crate::record::{Document, Id, Place, Transaction};
 use crate::record_encoding::{put_id, put_record, take_id, take_record};
 use crate::records::{StoredRecord, TextLocation};
+use crate::schema::Schema;
+use crate::vector_fields::take_rows;
 
 /// A transaction that is in a log, ready to be applied to memory.
 #[derive(Debug, Default, PartialEq)]
@@ -30,14 +32,15 @@ pub(crate) struct Changes {
 }
 
 /// Encodes a validated transaction: columns agree in length, counts fit 32 bits, numbers are those
-/// of the element type.
+/// of the element types.
 ///
 /// # Errors
 /// `InvalidArgument` for a text that is too long for its length field.
 pub(crate) fn encode(
     transaction: Transaction,
-    element: ElementType,
+    schema: &Schema,
 ) -> Result<(PreparedFrame, Changes)> {
+    let Schema { element, ref fields, .. } = *schema;
     let Transaction { deletes, upserts, documents } = transaction;
     let dimension = upserts.vectors.len() / upserts.ids.len().max(1);
     let (sources, source_numbers) = number_sources(&upserts.places);
@@ -62,6 +65,7 @@ pub(crate) fn encode(
     let mut texts = upserts.texts.into_iter();
     let mut metadata = upserts.metadata.into_iter();
     let mut places = upserts.places.into_iter();
+    let mut vectors = take_rows(upserts.fields, upserts.ids.len(), fields)?.into_iter();
     let mut records = Vec::with_capacity(upserts.ids.len());
     for id in upserts.ids {
         let start = bytes.len();
@@ -69,8 +73,15 @@ pub(crate) fn encode(
         let metadata = metadata.next().flatten();
         let place = places.next().flatten();
         let place_and_number = place.as_ref().map(|place| (place, source_numbers[&place.source]));
-        let text_range =
-            put_record(&mut bytes, &id, text.as_deref(), metadata.as_ref(), place_and_number)?;
+        let vectors = vectors.next().unwrap_or_default();
+        let text_range = put_record(
+            &mut bytes,
+            &id,
+            text.as_deref(),
+            metadata.as_ref(),
+            place_and_number,
+            (&vectors, fields),
+        )?;
         let text = text_range.map(|range| TextLocation {
             offset: (range.start - FRAME_HEADER_BYTES) as u64,
             length: range.len() as u32,
@@ -81,6 +92,7 @@ pub(crate) fn encode(
             metadata: metadata.map(Arc::new),
             place,
             text,
+            vectors,
             logged_bytes: logged_bytes(bytes.len() - start, dimension, element),
         });
     }
@@ -107,7 +119,8 @@ pub(crate) fn encode(
 /// Decodes a payload whose checksum matched. `None` for one that no release can have written.
 ///
 /// Counts are believed only as far as the bytes reach that they speak of.
-pub(crate) fn decode(payload: &[u8], dimension: usize, element: ElementType) -> Option<Changes> {
+pub(crate) fn decode(payload: &[u8], schema: &Schema) -> Option<Changes> {
+    let Schema { dimension, element, .. } = *schema;
     let mut reader = Reader::new(payload);
     let record_count = reader.u32()? as usize;
     let delete_count = reader.u32()? as usize;
@@ -129,7 +142,7 @@ pub(crate) fn decode(payload: &[u8], dimension: usize, element: ElementType) -> 
     }
     let mut records = Vec::new();
     for _ in 0..record_count {
-        records.push(decode_record(&mut reader, payload, &sources, dimension, element)?);
+        records.push(decode_record(&mut reader, payload, &sources, schema)?);
     }
     let mut deletes = Vec::new();
     for _ in 0..delete_count {
@@ -153,8 +166,7 @@ fn decode_record(
     reader: &mut Reader<'_>,
     payload: &[u8],
     sources: &[Arc<str>],
-    dimension: usize,
-    element: ElementType,
+    schema: &Schema,
 ) -> Option<StoredRecord> {
     let start = reader.position();
     let record = take_record(reader)?;
@@ -172,9 +184,10 @@ fn decode_record(
     Some(StoredRecord {
         metadata: record.metadata()?,
         place: record.place(|number| sources.get(number as usize).cloned().ok_or(())).ok()?,
+        vectors: record.vectors(&schema.fields)?,
         id: record.id,
         text,
-        logged_bytes: logged_bytes(reader.position() - start, dimension, element),
+        logged_bytes: logged_bytes(reader.position() - start, schema.dimension, schema.element),
     })
 }
 
@@ -219,6 +232,21 @@ mod tests {
 
     use super::*;
     use crate::record::Batch;
+    use crate::schema::Metric;
+    use crate::sparse_vector::SparseVector;
+    use crate::vector_fields::{FieldVector, VectorField};
+
+    fn schema(dimension: usize) -> Schema {
+        let fields = vec![VectorField::dense("d", 2, Metric::Dot), VectorField::sparse("s")];
+        Schema::new(dimension, Metric::Dot).with_fields(fields)
+    }
+
+    fn sparse() -> impl Strategy<Value = FieldVector> {
+        prop::collection::btree_map(any::<u32>(), -1e30f32..1e30, 0..4).prop_map(|numbers| {
+            let (indices, values) = numbers.into_iter().unzip();
+            FieldVector::Sparse(SparseVector::new(indices, values).unwrap())
+        })
+    }
 
     fn transaction(dimension: usize) -> impl Strategy<Value = Transaction> {
         let id = prop_oneof![any::<i64>().prop_map(Id::Int), ".{0,4}".prop_map(Id::from)];
@@ -233,17 +261,21 @@ mod tests {
             prop::option::of(".{0,8}"),
             metadata,
             place,
+            prop::option::of(prop::collection::vec(-1e30f32..1e30, 2).prop_map(FieldVector::Dense)),
+            prop::option::of(sparse()),
         );
         let document = prop::option::of((any::<[u8; 32]>(), any::<u32>()))
             .prop_map(|d| d.map(|(fingerprint, records)| Document { fingerprint, records }));
         let upserts = prop::collection::vec(record, 0..5).prop_map(|records| {
             let mut batch = Batch::default();
-            for (id, vector, text, metadata, place) in records {
+            for (id, vector, text, metadata, place, dense, sparse) in records {
                 batch.ids.push(id);
                 batch.vectors.extend(vector);
                 batch.texts.push(text);
                 batch.metadata.push(metadata);
                 batch.places.push(place);
+                batch.fields.entry("d".to_owned()).or_default().push(dense);
+                batch.fields.entry("s".to_owned()).or_default().push(sparse);
             }
             batch
         });
@@ -270,7 +302,7 @@ mod tests {
         #[test]
         fn what_was_encoded_decodes_to_the_same_changes(transaction in transaction(3)) {
             let texts = transaction.upserts.texts.clone();
-            let (mut frame, changes) = encode(transaction, ElementType::Float32).unwrap();
+            let (mut frame, changes) = encode(transaction, &schema(3)).unwrap();
             let payload = payload(&mut frame);
             for (text, record) in texts.iter().zip(&changes.records) {
                 let found = record.text.map(|text| {
@@ -279,7 +311,7 @@ mod tests {
                 });
                 prop_assert_eq!(found, text.as_ref().map(|text| text.as_bytes()));
             }
-            prop_assert_eq!(decode(&payload, 3, ElementType::Float32), Some(changes));
+            prop_assert_eq!(decode(&payload, &schema(3)), Some(changes));
         }
 
         #[test]
@@ -289,38 +321,38 @@ mod tests {
             byte in any::<u8>(),
             cut in any::<prop::sample::Index>(),
         ) {
-            let (mut frame, _) = encode(transaction, ElementType::Float32).unwrap();
+            let (mut frame, _) = encode(transaction, &schema(2)).unwrap();
             let mut payload = payload(&mut frame);
             let position = position.index(payload.len());
             payload[position] = byte;
-            decode(&payload, 2, ElementType::Float32);
+            decode(&payload, &schema(2));
             payload.truncate(cut.index(payload.len()));
-            prop_assert_eq!(decode(&payload, 2, ElementType::Float32), None, "a cut payload");
+            prop_assert_eq!(decode(&payload, &schema(2)), None, "a cut payload");
         }
 
         #[test]
         fn arbitrary_payloads_never_panic(payload in prop::collection::vec(any::<u8>(), 0..200)) {
-            decode(&payload, 1, ElementType::Float32);
-            decode(&payload, 1, ElementType::Bits);
+            decode(&payload, &schema(1));
+            decode(&payload, &Schema::bits(1));
         }
     }
 
     #[test]
     fn packed_bits_take_a_byte_each() {
         let batch = |vectors| Batch { ids: vec![1.into(), 2.into()], vectors, ..Batch::default() };
-        let of = |element| {
+        let of = |schema: &Schema| {
             let upserts = batch(vec![0.0, 255.0, 7.0, 128.0]);
             let transaction = Transaction { upserts, ..Transaction::default() };
-            let (mut frame, changes) = encode(transaction, element).unwrap();
+            let (mut frame, changes) = encode(transaction, schema).unwrap();
             (payload(&mut frame), changes)
         };
-        let (packed, changes) = of(ElementType::Bits);
+        let (packed, changes) = of(&Schema::bits(2));
         assert_eq!(packed[TRANSACTION_COUNTS_BYTES..][..4], [0, 255, 7, 128]);
-        assert_eq!(packed.len() + 4 * 3, of(ElementType::Float32).0.len());
+        assert_eq!(packed.len() + 4 * 3, of(&Schema::new(2, Metric::L2)).0.len());
         assert_eq!(changes.records[0].logged_bytes, 2 + 10);
-        assert_eq!(decode(&packed, 2, ElementType::Bits), Some(changes));
+        assert_eq!(decode(&packed, &Schema::bits(2)), Some(changes));
         for end in 0..packed.len() {
-            assert_eq!(decode(&packed[..end], 2, ElementType::Bits), None);
+            assert_eq!(decode(&packed[..end], &Schema::bits(2)), None);
         }
     }
 
@@ -329,7 +361,7 @@ mod tests {
         for position in 0..4 {
             let mut payload = [0; 16];
             payload[position * 4..][..4].fill(0xff);
-            assert_eq!(decode(&payload, 65_536, ElementType::Float32), None);
+            assert_eq!(decode(&payload, &schema(65_536)), None);
         }
     }
 }

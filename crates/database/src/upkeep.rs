@@ -17,6 +17,7 @@ use crate::segment::{self, Segment, SegmentSource, segment_path};
 use crate::sources::{HeadSource, MergeSource};
 use crate::state::{LiveSegment, State};
 use crate::store::Store;
+use crate::vector_fields::BehindProgress;
 
 /// How far long work is: rows done and rows in all. It stops when told to.
 pub type Progress<'a> = &'a (dyn Fn(u64, u64) -> ControlFlow<()> + Sync);
@@ -151,6 +152,7 @@ impl Store {
         })?;
         let searchable = extent == Extent::Everything;
         self.prepare_flushed_texts(segment.as_deref(), source.text_keys(), searchable);
+        self.prepare_fields(segment.as_deref());
         // A thread of a pool would take other work while it waits for another pool, and that may want
         // the lock which is held here. Then a search has the codes made.
         if self.view().is_searched() && rayon::current_thread_index().is_none() {
@@ -231,7 +233,7 @@ impl Store {
             while !stop() && self.merge(next_merge, &progress)? {
                 self.merge_ended(true);
             }
-            Ok(())
+            if stop() { Ok(()) } else { self.build_missing_field_graphs(&progress) }
         });
         self.merge_ended(outcome.is_ok());
         outcome
@@ -283,7 +285,9 @@ impl Store {
             true => ControlFlow::Break(()),
             false => progress(done, total),
         };
-        while self.merge(choose, &watched)? {}
+        let behind = BehindProgress::new(&watched);
+        while self.merge(choose, &|done, total| behind.tell(done, total))? {}
+        self.build_missing_field_graphs(&|_, _| behind.tell_behind())?;
         drop(merging);
         self.look_after()
     }
@@ -318,8 +322,17 @@ impl Store {
         let index = &rules.index;
         let wants_graph =
             source.rows() >= index.minimum_rows && u64::from(source.rows()) <= rules.most_rows;
-        let segment = self.write_segment(source, wants_graph.then_some(index), progress)?;
+        let behind = BehindProgress::new(progress);
+        let index = wants_graph.then_some(index);
+        let segment = self.write_segment(source, index, &|done, all| behind.tell(done, all))?;
         self.prepare_merged_texts(segment.as_deref(), &source.text_origins());
+        self.prepare_fields(segment.as_deref());
+        let graphs = self.build_field_graphs(segment.as_deref(), &|_, _| behind.tell_behind());
+        if let (Err(error), Some(segment)) = (graphs, &segment) {
+            // Nobody knows it: it goes with what the next manifest does not need.
+            self.outdate_segment(segment.number());
+            return Err(error);
+        }
         if self.view().is_searched() {
             self.make_codes(segment.as_deref());
         }

@@ -9,6 +9,7 @@ use crate::error::{Error, Result};
 use crate::format::MAX_METADATA_DEPTH;
 use crate::record::{Batch, Id, Transaction};
 use crate::schema::{Metric, Schema};
+use crate::vector_fields::{self, keep_rows};
 
 /// Checks a transaction and drops all but the last record of each id.
 pub(crate) fn validate(mut transaction: Transaction, schema: &Schema) -> Result<Transaction> {
@@ -26,6 +27,8 @@ pub(crate) fn validate(mut transaction: Transaction, schema: &Schema) -> Result<
     }
     check_columns(&transaction.upserts)?;
     check_vectors(&transaction.upserts, schema.dimension)?;
+    let rows = transaction.upserts.ids.len();
+    vector_fields::check_columns(&mut transaction.upserts.fields, rows, &schema.fields)?;
     for (row, metadata) in transaction.upserts.metadata.iter().enumerate() {
         if let Some(metadata) = metadata {
             check_metadata(row, metadata)?;
@@ -196,6 +199,7 @@ fn last_of_each_id(batch: Batch, dimension: usize) -> Batch {
         texts: kept(batch.texts, &keep),
         metadata: kept(batch.metadata, &keep),
         places: kept(batch.places, &keep),
+        fields: keep_rows(batch.fields, &keep),
     }
 }
 

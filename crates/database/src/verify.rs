@@ -5,6 +5,7 @@ use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use crate::derived_files::{derived_files, verify_derived};
 use crate::disk::Disk;
 use crate::error::{Error, Result};
 use crate::folder::{collection_names, read_format_file};
@@ -17,7 +18,6 @@ use crate::record::Id;
 use crate::schema::Schema;
 use crate::segment::{Segment, segment_path};
 use crate::state::LiveSegment;
-use crate::text_search::{text_indexes, verify_index};
 use crate::transaction::{self, Changes};
 
 /// What [`verify`] found.
@@ -201,7 +201,7 @@ fn verify_files(folder: &Path, missing: Missing, report: &mut CollectionReport) 
             }
         }
         if generation == first {
-            verify_text_indexes(folder, &segments, report)?;
+            verify_derived_files(folder, &segments, report)?;
         }
         report.bytes += log.length()?;
         let mut check = Check {
@@ -244,18 +244,18 @@ fn verify_segment(
     Ok(segment)
 }
 
-/// Checks the indexes of the segments' words. What is wrong with one costs no record: the next
-/// search by words makes it anew.
-fn verify_text_indexes(
+/// Checks the indexes of the segments' words and of their vectors in fields. What is wrong with one
+/// costs no record: the next search that needs it makes it anew.
+fn verify_derived_files(
     folder: &Path,
     segments: &[LiveSegment],
     report: &mut CollectionReport,
 ) -> Result<()> {
-    for (number, path) in text_indexes(folder)? {
+    for (number, path) in derived_files(folder)? {
         if !segments.iter().any(|live| live.segment.number() == number) {
             continue;
         }
-        match verify_index(&path) {
+        match verify_derived(&path) {
             // A search or a merge has put another one in its place.
             Err(Error::Io { source, .. }) if source.kind() == ErrorKind::NotFound => {}
             Err(error) => report.problems.push(problem(error, &path)),
@@ -298,7 +298,7 @@ impl Check<'_> {
                     self.next_sequence = frame.header.sequence.saturating_add(1);
                     self.sealed = frame.header.kind != FRAME_TRANSACTION;
                     if !self.sealed {
-                        match transaction::decode(frame.payload, schema.dimension, schema.element) {
+                        match transaction::decode(frame.payload, schema) {
                             Some(changes) => self.apply(changes),
                             None => self.problem(offset, "a frame's content is impossible"),
                         }

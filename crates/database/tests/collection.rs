@@ -24,6 +24,7 @@ fn full_batch() -> Batch {
             None,
             Some(Place { source: "doc.md".into(), start: 8, end: 8, line: 9 }),
         ],
+        ..Batch::default()
     }
 }
 

@@ -26,7 +26,7 @@ fn group(writer: i64, round: i64) -> Batch {
             GROUP as usize
         ],
         metadata: vec![Some(json!({"writer": writer, "round": round})); GROUP as usize],
-        places: vec![],
+        ..Batch::default()
     }
 }
 

@@ -12,8 +12,9 @@ use database::format::{
     SECTION_VECTORS, SEGMENT_BLOCK_BYTES,
 };
 use database::{
-    Batch, Collection, DamagedFile, Database, Direction, Error, Filter, Id, IndexOptions, Key,
-    Metric, Options, OrderBy, Place, Record, Schema, SearchOptions, TextQuery, verify,
+    Batch, Collection, DamagedFile, Database, Direction, Error, FieldVectors, Filter, Id,
+    IndexOptions, Key, Metric, Options, OrderBy, Place, Record, Schema, SearchOptions, TextQuery,
+    verify,
 };
 use proptest::prelude::*;
 use serde_json::json;
@@ -43,12 +44,13 @@ fn record(number: i64) -> Record {
             end: 9,
             line: number as u64,
         }),
+        vectors: FieldVectors::default(),
     }
 }
 
 fn batch<'a>(records: impl Iterator<Item = &'a Record>) -> Batch {
     let mut batch = Batch::default();
-    for Record { id, vector, text, metadata, place } in records.cloned() {
+    for Record { id, vector, text, metadata, place, .. } in records.cloned() {
         batch.ids.push(id);
         batch.vectors.extend(vector);
         batch.texts.push(text);

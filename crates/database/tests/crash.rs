@@ -184,7 +184,7 @@ fn a_newer_format_version_is_named_and_left_alone() {
         newer[8..12].copy_from_slice(&7u32.to_le_bytes());
         fs::write(&file, &newer).unwrap();
         let error = try_open(folder.path()).unwrap_err();
-        assert!(matches!(error, Error::Version { found: 7, supported: 3, .. }), "{error}");
+        assert!(matches!(error, Error::Version { found: 7, supported: 4, .. }), "{error}");
         assert_eq!(fs::read(&file).unwrap(), newer);
         fs::write(&file, &whole).unwrap();
     }

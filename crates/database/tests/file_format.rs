@@ -8,8 +8,8 @@ use common::{collection, log_file, open_sync};
 use database::format::*;
 use database::graph::layout;
 use database::{
-    Batch, Database, Document, Fields, Id, Language, MetadataIndexBuilder, Metric, Model, Options,
-    Place, Schema, SparseIndex, SparseVector, TextQuery, Transaction,
+    Batch, Database, Document, FieldVector, Fields, Id, Language, MetadataIndexBuilder, Metric,
+    Model, Options, Place, Schema, SparseIndex, SparseVector, TextQuery, Transaction, VectorField,
 };
 use serde_json::json;
 use tempfile::tempdir;
@@ -105,8 +105,13 @@ fn the_tables_agree_with_the_constants() {
     );
     let record = table(&text, "A transaction", 1);
     assert!(record[0][1].starts_with(&format!(
-        "flags: {RECORD_HAS_TEXT} has a text, {RECORD_HAS_METADATA} has metadata, {RECORD_HAS_PLACE} has a place"
+        "flags: {RECORD_HAS_TEXT} has a text, {RECORD_HAS_METADATA} has metadata, {RECORD_HAS_PLACE} has a place, {RECORD_HAS_VECTORS} has vectors in fields;"
     )));
+    assert_eq!(header[9][2], format!("number of fields: at most {MAX_FIELDS}"));
+    let field = table(&text, "Fields", 0);
+    assert_eq!(end_of(&field), FIELD_FIXED_BYTES);
+    assert_eq!(field[0][2], format!("kind: {FIELD_DENSE} dense, {FIELD_SPARSE} sparse"));
+    assert!(field[3][2].ends_with(&format!("1 to {MAX_FIELD_NAME_BYTES}")));
     assert!(record[3][1].contains(&format!("at most {MAX_METADATA_DEPTH} levels")));
     assert!(text.contains(&format!("then tag {DOCUMENT_REMOVED} if the\nentry is removed")));
     assert!(text.contains(&format!(
@@ -198,6 +203,84 @@ fn the_tables_of_text_indexes_agree_with_the_constants() {
     let entry = table(&text, "Blocks", 0);
     assert_eq!(end_of(&entry), POSTINGS_BLOCK_ENTRY_BYTES);
     assert_eq!(entry[3][2], format!("the largest count; {} for that and more", u16::MAX));
+}
+
+#[test]
+fn the_tables_of_dense_indexes_agree_with_the_constants() {
+    let text = document();
+    let says = |sentence: String| assert!(text.contains(&sentence), "{sentence}");
+    says(format!("Dense index version {DENSE_INDEX_VERSION}."));
+    says(format!("/NUMBER.FIELD{DENSE_INDEX_SUFFIX}`"));
+    says(format!("/NUMBER.FIELD{SPARSE_INDEX_SUFFIX}`"));
+    let header = table(&text, "Dense index header", 0);
+    assert!(header[0][2].contains(&hexadecimal(&DENSE_INDEX_MAGIC)));
+    assert_eq!(header[1][2], format!("dense index version: {DENSE_INDEX_VERSION}"));
+    assert_eq!(header[9][2], format!("form: {DENSE_INDEX_FLAT} flat, {DENSE_INDEX_GRAPH} a graph"));
+    let last = INDEX_FILE_HEADER_BYTES - 4;
+    assert_eq!(header[15][0], end_of(&header).to_string());
+    assert!(end_of(&header) + MAX_FIELD_NAME_BYTES <= last);
+    assert!(header[14][2].ends_with(&format!("at most {MAX_FIELD_NAME_BYTES}")));
+    assert_eq!(header[16][..2], [last.to_string(), "4".to_owned()]);
+    says(format!("The header of a dense index has {INDEX_FILE_HEADER_BYTES} bytes"));
+    says(format!("zeros up to byte {SEGMENT_BLOCK_BYTES} of the file"));
+}
+
+#[test]
+fn fields_and_their_index_are_on_disk_as_the_document_says() {
+    let folder = tempdir().unwrap();
+    let database = open_sync(folder.path());
+    let fields = vec![VectorField::sparse("t"), VectorField::dense("d", 2, Metric::Cosine)];
+    let schema = Schema::new(1, Metric::Dot).with_fields(fields);
+    let records = database.collection("c", Some(schema)).unwrap();
+    let dense = |numbers: [f32; 2]| Some(FieldVector::Dense(numbers.to_vec()));
+    let sparse = SparseVector::new(vec![3, 9], vec![0.5, -1.0]).unwrap();
+    let columns = [
+        ("d", vec![dense([3.0, 4.0]), None, dense([0.0, 2.0])]),
+        ("t", vec![Some(FieldVector::Sparse(sparse)), None, None]),
+    ];
+    records
+        .upsert(Batch {
+            ids: (1..4).map(Id::Int).collect(),
+            vectors: vec![1.0; 3],
+            fields: columns.map(|(name, column)| (name.to_owned(), column)).into(),
+            ..Batch::default()
+        })
+        .unwrap();
+    let log = fs::read(log_file(folder.path())).unwrap();
+    let header_bytes = u32::from_le_bytes(log[12..16].try_into().unwrap()) as usize;
+    assert_eq!((log[39], header_bytes), (2, 72));
+    assert_eq!(log[48..57], [1, 1, 1, 1, 2, 0, 0, 0, b'd']);
+    assert_eq!(log[57..66], [2, 0, 0, 1, 0, 0, 0, 0, b't']);
+    let mut bytes = Bytes(&log[header_bytes + 40..]);
+    bytes.take(16 + 3 * 4);
+    assert_eq!((bytes.number(1), bytes.number(1), bytes.number(8)), (8, 0, 1));
+    assert_eq!((bytes.number(4), bytes.number(1), bytes.number(4)), (34, 0, 8));
+    assert_eq!(bytes.take(8), [3f32.to_le_bytes(), 4f32.to_le_bytes()].concat());
+    assert_eq!((bytes.number(1), bytes.number(4)), (1, 16));
+    assert_eq!((bytes.number(4), bytes.number(4)), (3, 9));
+    assert_eq!(bytes.take(8), [0.5f32.to_le_bytes(), (-1f32).to_le_bytes()].concat());
+    assert_eq!((bytes.number(1), bytes.number(1), bytes.number(8)), (0, 0, 2), "no vectors");
+
+    records.compact().unwrap();
+    let segment = fs::read(folder.path().join("collections/c/000001.seg")).unwrap();
+    let index = fs::read(folder.path().join("collections/c/000001.d.vectors")).unwrap();
+    let mut bytes = Bytes(&index);
+    assert_eq!((bytes.take(8), bytes.number(4), bytes.number(4)), (b"RACVEC\r\n".to_vec(), 1, 3));
+    assert_eq!((bytes.number(8), bytes.take(8)), (1, segment[24..32].to_vec()));
+    assert_eq!((bytes.number(4), bytes.number(4), bytes.number(4)), (2, 2, 1 | 1 << 8));
+    let table_checksum = bytes.number(4);
+    let body = 3584 + 16 + 8 + 8;
+    assert_eq!((bytes.number(8), bytes.number(8), bytes.text().as_str()), (16, body, "d"));
+    let checksum_of_header = u32::from_le_bytes(index[508..512].try_into().unwrap());
+    assert_eq!(u64::from(checksum_of_header), checksum(&[&index[..508]]));
+    let (content, table) = index[512..].split_at(body as usize);
+    assert_eq!(table_checksum, checksum(&[table]));
+    assert_eq!(table, crc32fast::hash(content).to_le_bytes());
+    let mut bytes = Bytes(&index[4096..]);
+    let numbers: Vec<u8> =
+        [3f32, 4.0, 0.0, 2.0, 0.2, 0.5].iter().flat_map(|number| number.to_le_bytes()).collect();
+    assert_eq!(bytes.take(24), numbers);
+    assert_eq!((bytes.number(4), bytes.number(4)), (0, 2), "rows");
 }
 
 #[test]
@@ -566,6 +649,7 @@ fn a_database_is_on_disk_as_the_document_says() {
                     Some(Place { source: "s.md".into(), start: 10, end: 15, line: 3 }),
                     None,
                 ],
+                ..Batch::default()
             },
             documents: vec![
                 ("s.md".into(), Some(Document { fingerprint: [7; 32], records: 2 })),
@@ -578,12 +662,12 @@ fn a_database_is_on_disk_as_the_document_says() {
     let format_file = fs::read(folder.path().join("FORMAT")).unwrap();
     let mut bytes = Bytes(&format_file);
     assert_eq!(bytes.take(8), b"RACDB\r\n\x1a");
-    assert_eq!((bytes.number(4), bytes.number(4)), (3, checksum(&[&format_file[..12]])));
+    assert_eq!((bytes.number(4), bytes.number(4)), (4, checksum(&[&format_file[..12]])));
 
     let log = fs::read(log_file(folder.path())).unwrap();
     let mut bytes = Bytes(&log);
     assert_eq!(bytes.take(8), b"RACLOG\r\n");
-    assert_eq!((bytes.number(4), bytes.number(4)), (3, 64));
+    assert_eq!((bytes.number(4), bytes.number(4)), (4, 64));
     assert_eq!(bytes.number(8), 1, "generation");
     let salt = bytes.take(8);
     assert_eq!((bytes.number(4), bytes.number(1), bytes.number(1), bytes.number(2)), (2, 3, 1, 1));

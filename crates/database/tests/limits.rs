@@ -32,6 +32,10 @@ fn the_document_agrees_with_the_constants() {
     let dimension = format!("1 to {MAX_DIMENSION}; of packed bits 8 to {}", 8 * MAX_DIMENSION);
     assert!(limit("dimension").starts_with(&dimension));
     assert_eq!(MAX_DIMENSION, MAX_GRAPH_DIMENSION);
+    let names = format!("{MAX_FIELDS}, each with a name of 1 to {MAX_FIELD_NAME_BYTES} of");
+    assert!(limit("fields of a collection").starts_with(&names));
+    let indices = format!("{MAX_SPARSE_NUMBERS}, at indices from 0 to {}", u32::MAX);
+    assert_eq!(limit("numbers of a sparse vector"), indices);
     assert!(limit("id").ends_with(&format!("at most {MAX_TEXT_BYTES} bytes")));
     assert_eq!(limit("text"), format!("{MAX_TEXT_BYTES} bytes of UTF-8"));
     assert_eq!(limit("metadata of a record"), format!("{MAX_TEXT_BYTES} bytes of JSON"));

@@ -7,14 +7,18 @@ use std::path::{Path, PathBuf};
 
 use common::{copy, open_batch};
 use database::{
-    Batch, Collection, Database, Document, Filter, Id, IndexOptions, Metric, Place, Record, Schema,
-    SearchOptions, Transaction,
+    Batch, Collection, Database, Document, FieldQuery, FieldVector, FieldVectors, Filter, Id,
+    IndexOptions, Metric, Place, Record, Schema, SearchOptions, SparseVector, Transaction,
+    VectorField,
 };
 use proptest::prelude::*;
 use serde_json::json;
 use tempfile::{TempDir, tempdir};
 
 const DIMENSION: usize = 3;
+
+/// Indices of sparse vectors are below this.
+const SPARSE: usize = 6;
 
 #[derive(Clone, Debug)]
 enum Step {
@@ -42,6 +46,10 @@ struct Content {
     text: Option<String>,
     weight: Option<i8>,
     line: Option<u8>,
+    /// In the field "dense".
+    dense: Option<[i8; DIMENSION]>,
+    /// In the field "sparse": the numbers that are not zero.
+    sparse: Option<[i8; SPARSE]>,
 }
 
 fn content() -> impl Strategy<Value = Content> {
@@ -50,8 +58,17 @@ fn content() -> impl Strategy<Value = Content> {
         prop::option::of(".{0,12}"),
         prop::option::of(-5i8..5),
         prop::option::of(any::<u8>()),
+        prop::option::of(any::<[i8; DIMENSION]>().prop_map(|vector| vector.map(|x| x / 32))),
+        prop::option::of(any::<[i8; SPARSE]>().prop_map(|vector| vector.map(|x| x / 48))),
     )
-        .prop_map(|(vector, text, weight, line)| Content { vector, text, weight, line })
+        .prop_map(|(vector, text, weight, line, dense, sparse)| Content {
+            vector,
+            text,
+            weight,
+            line,
+            dense,
+            sparse,
+        })
 }
 
 fn step() -> impl Strategy<Value = Step> {
@@ -77,6 +94,20 @@ fn id(number: i64) -> Id {
     if number % 2 == 0 { Id::Int(number) } else { Id::from(format!("№{number}")) }
 }
 
+fn dense(vector: [i8; DIMENSION]) -> FieldVector {
+    FieldVector::Dense(vector.map(f32::from).to_vec())
+}
+
+fn sparse(vector: [i8; SPARSE]) -> FieldVector {
+    sparse_of(vector.map(f32::from))
+}
+
+fn sparse_of(numbers: [f32; SPARSE]) -> FieldVector {
+    let numbers = (0..).zip(numbers).filter(|(_, value)| *value != 0.0);
+    let (indices, values) = numbers.unzip();
+    FieldVector::Sparse(SparseVector::new(indices, values).unwrap())
+}
+
 fn record(number: i64, content: &Content) -> Record {
     Record {
         id: id(number),
@@ -89,6 +120,13 @@ fn record(number: i64, content: &Content) -> Record {
             end: u64::from(line) + 1,
             line: line.into(),
         }),
+        vectors: FieldVectors::new(
+            [content.dense.map(dense), content.sparse.map(sparse)]
+                .into_iter()
+                .zip(0..)
+                .filter_map(|(vector, field)| Some((field, vector?)))
+                .collect(),
+        ),
     }
 }
 
@@ -137,7 +175,11 @@ impl Subject {
     }
 
     fn collection(&self) -> Collection {
-        let schema = Schema::new(DIMENSION, self.metric);
+        let fields = vec![
+            VectorField::sparse("sparse"),
+            VectorField::dense("dense", DIMENSION, self.metric),
+        ];
+        let schema = Schema::new(DIMENSION, self.metric).with_fields(fields);
         // Graphs come soon; what is as small as here is scanned all the same, and so exact.
         let index = IndexOptions { minimum_rows: 8, ..IndexOptions::default() };
         let database = self.database.as_ref().unwrap();
@@ -168,7 +210,7 @@ fn apply(step: &Step, subject: &mut Subject, model: &mut Model) {
             for number in deletes {
                 deleted += usize::from(model.records.remove(number).is_some());
             }
-            let Batch { ids, vectors, texts, metadata, places } = &mut transaction.upserts;
+            let Batch { ids, vectors, texts, metadata, places, fields } = &mut transaction.upserts;
             for (number, content) in upserts {
                 let record = record(*number, content);
                 ids.push(record.id);
@@ -176,6 +218,10 @@ fn apply(step: &Step, subject: &mut Subject, model: &mut Model) {
                 texts.push(record.text);
                 metadata.push(record.metadata.as_deref().cloned());
                 places.push(record.place);
+                let of_field = [content.dense.map(dense), content.sparse.map(sparse)];
+                for (name, vector) in ["dense", "sparse"].into_iter().zip(of_field) {
+                    fields.entry(name.to_owned()).or_default().push(vector);
+                }
                 model.records.insert(*number, content.clone());
             }
             let mut distinct: Vec<i64> = upserts.iter().map(|(number, _)| *number).collect();
@@ -280,6 +326,53 @@ fn check(subject: &Subject, model: &Model) {
                 &query,
                 SearchOptions { filter, ..SearchOptions::new(limit) },
             );
+        }
+    }
+    for filter in [None, Some(&filter)] {
+        let options = SearchOptions { filter, ..SearchOptions::new(100) };
+        check_fields(subject, model, &options);
+    }
+}
+
+/// What is found in a field is scored as in a loop, all of it and in order.
+fn check_fields(subject: &Subject, model: &Model, options: &SearchOptions<'_>) {
+    let collection = subject.collection();
+    let query = [-2.0, 3.0, 1.0];
+    let terms = [1.0, 0.0, -1.0, 2.0, 0.0, 0.5];
+    let FieldVector::Sparse(sparse_query) = sparse_of(terms) else { unreachable!() };
+    let found = [
+        ("dense", collection.search_field("dense", FieldQuery::Dense(&query), options, None, 0)),
+        (
+            "sparse",
+            collection.search_field("sparse", FieldQuery::Sparse(&sparse_query), options, None, 0),
+        ),
+    ];
+    for (field, hits) in found {
+        let score_of = |content: &Content| match field {
+            "dense" => content.dense.map(|vector| score(subject.metric, &query, vector)),
+            _ => content.sparse.and_then(|vector| {
+                let common: Vec<f64> = (0..SPARSE)
+                    .filter(|index| vector[*index] != 0 && terms[*index] != 0.0)
+                    .map(|index| f64::from(vector[index]) * f64::from(terms[index]))
+                    .collect();
+                (!common.is_empty()).then(|| common.iter().sum())
+            }),
+        };
+        let counts = |content: &&Content| {
+            options.filter.is_none() || content.weight.is_some_and(|weight| weight < 2)
+        };
+        let mut expected: Vec<f64> =
+            model.records.values().filter(counts).filter_map(score_of).collect();
+        let nearest_first = field == "dense" && subject.metric == Metric::L2;
+        expected.sort_by(|a, b| if nearest_first { a.total_cmp(b) } else { b.total_cmp(a) });
+        let hits = hits.unwrap();
+        assert_eq!(hits.len(), expected.len(), "{field}");
+        for (hit, expected) in hits.iter().zip(expected) {
+            let number = (0..30).find(|number| id(*number) == hit.id).unwrap();
+            let own = score_of(&model.records[&number]).unwrap();
+            let tolerance = if subject.metric == Metric::Cosine { 1e-6 } else { 0.0 };
+            assert!((f64::from(hit.score) - own).abs() <= tolerance, "{field} {number}");
+            assert!((own - expected).abs() <= tolerance, "{field} {number}");
         }
     }
 }

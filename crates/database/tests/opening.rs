@@ -5,7 +5,10 @@ mod common;
 use std::fs;
 
 use common::{collection, one, open_sync};
-use database::{Database, Error, Metric, Options, Schema, SearchOptions, verify};
+use database::{
+    Database, Error, FieldQuery, FieldVector, FieldVectors, Metric, Options, Schema, SearchOptions,
+    SparseVector, verify,
+};
 use tempfile::tempdir;
 
 fn open(path: &std::path::Path) -> Result<Database, Error> {
@@ -141,31 +144,35 @@ fn a_database_of_format_version_1_opens_and_becomes_one_of_the_newest() {
         records.compact().unwrap();
     }
     assert!(path.join("collections/c/MANIFEST").exists());
-    assert_eq!(fs::read(path.join("FORMAT")).unwrap()[8], 3);
+    assert_eq!(fs::read(path.join("FORMAT")).unwrap()[8], 4);
 }
 
 #[test]
-fn a_database_of_format_version_2_opens_with_its_segments_and_graphs() {
-    let folder = tempdir().unwrap();
-    let path = folder.path().join("old.rac");
-    common::copy(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/fixtures/version-2").as_ref(), &path);
-    assert!(verify(&path).unwrap().is_sound());
-    check_version_2(&Database::open_read_only(&path).unwrap(), 0);
-    for round in 0..2 {
-        let database = open_sync(&path);
-        check_version_2(&database, round);
-        database.collection("c", None).unwrap().upsert(one(100 + round)).unwrap();
-        database.collection("g", None).unwrap().optimize().unwrap();
-        database.collection("c", None).unwrap().compact().unwrap();
-        database.close().unwrap();
+fn databases_of_format_versions_2_and_3_open_with_their_segments_and_graphs() {
+    for version in [2, 3] {
+        let folder = tempdir().unwrap();
+        let path = folder.path().join("old.rac");
+        let fixtures = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/fixtures");
+        common::copy(&std::path::Path::new(fixtures).join(format!("version-{version}")), &path);
+        assert_eq!(fs::read(path.join("FORMAT")).unwrap()[8], version);
         assert!(verify(&path).unwrap().is_sound());
+        check_old(&Database::open_read_only(&path).unwrap(), 0);
+        for round in 0..2 {
+            let database = open_sync(&path);
+            check_old(&database, round);
+            database.collection("c", None).unwrap().upsert(one(100 + round)).unwrap();
+            database.collection("g", None).unwrap().optimize().unwrap();
+            database.collection("c", None).unwrap().compact().unwrap();
+            database.close().unwrap();
+            assert!(verify(&path).unwrap().is_sound());
+        }
+        assert_eq!(fs::read(path.join("FORMAT")).unwrap()[8], 4);
     }
-    assert_eq!(fs::read(path.join("FORMAT")).unwrap()[8], 3);
 }
 
 /// A flat segment and a log of three records; a graph in int8 of forty, one of them deleted. So many
 /// are new.
-fn check_version_2(database: &Database, new: i64) {
+fn check_old(database: &Database, new: i64) {
     let flat = database.collection("c", None).unwrap();
     assert_eq!(flat.len().unwrap() as i64, 3 + new);
     let found = flat.get(&[1.into(), "two".into(), 3.into(), 4.into()]).unwrap();
@@ -181,4 +188,35 @@ fn check_version_2(database: &Database, new: i64) {
         graph.search(&query, &SearchOptions::new(1)).unwrap().remove(0).id
     };
     assert_eq!((nearest(7.0), nearest(30.0)), (7.into(), 30.into()));
+}
+
+#[test]
+fn a_database_of_format_version_4_opens_with_its_fields() {
+    let folder = tempdir().unwrap();
+    let path = folder.path().join("old.rac");
+    common::copy(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/fixtures/version-4").as_ref(), &path);
+    assert!(verify(&path).unwrap().is_sound());
+    let check = |database: &Database| {
+        let records = database.collection("c", None).unwrap();
+        let fields = records.schema().fields.iter().map(ToString::to_string);
+        assert_eq!(fields.collect::<Vec<_>>(), ["terms (sparse)", "title (2, cosine, float16)"]);
+        let vectors = records.get(&["two".into()]).unwrap().remove(0).unwrap().vectors;
+        let terms = SparseVector::new(vec![7, 9], vec![2.0, 1.0]).unwrap();
+        assert_eq!(vectors, FieldVectors::new(vec![(0, FieldVector::Sparse(terms))]));
+        let found = |name: &str, query: FieldQuery<'_>| {
+            let hits = records.search_field(name, query, &SearchOptions::new(9), None, 0).unwrap();
+            hits.into_iter().map(|hit| hit.id).collect::<Vec<_>>()
+        };
+        let nine = SparseVector::new(vec![9], vec![1.0]).unwrap();
+        assert_eq!(found("terms", FieldQuery::Sparse(&nine)), [4.into(), "two".into()]);
+        assert_eq!(found("title", FieldQuery::Dense(&[2.0, 0.0])), [1.into(), 4.into(), 3.into()]);
+    };
+    check(&Database::open_read_only(&path).unwrap());
+    for _ in 0..2 {
+        let database = open_sync(&path);
+        check(&database);
+        database.collection("c", None).unwrap().compact().unwrap();
+        database.close().unwrap();
+        assert!(verify(&path).unwrap().is_sound());
+    }
 }

@@ -2,7 +2,9 @@
 
 use std::sync::{Arc, OnceLock};
 
-use database::{Batch, ElementType, Filter, GroupBy, PreparedSearch, SearchOptions};
+use database::{
+    Batch, ElementType, FieldKind, Filter, GroupBy, PreparedSearch, ScoredId, SearchOptions,
+};
 use numpy::{IntoPyArray, PyArray2, PyArrayMethods};
 use pyo3::exceptions::PyTypeError;
 use pyo3::prelude::*;
@@ -14,6 +16,7 @@ use crate::convert;
 use crate::damage;
 use crate::encoder::Encoder;
 use crate::errors::{Kind, OrRaise};
+use crate::fields::{self, FieldSearch};
 use crate::index::{self, Index};
 use crate::ingest::{self, IngestReport};
 use crate::optimize;
@@ -55,6 +58,22 @@ pub(crate) fn stats_to_dict<'py>(
     dict.set_item("memory_bytes", stats.memory_bytes)?;
     dict.set_item("generation", stats.generation)?;
     dict.set_item("damaged_files", stats.damaged_files)?;
+    let fields = PyDict::new(py);
+    for of_field in &stats.fields {
+        let field = PyDict::new(py);
+        match of_field.field.kind {
+            FieldKind::Sparse => field.set_item("kind", "sparse")?,
+            FieldKind::Dense(dense) => {
+                field.set_item("kind", "dense")?;
+                field.set_item("dimension", dense.dimension * dense.element.coordinates())?;
+                field.set_item("metric", dense.metric.name())?;
+                field.set_item("dtype", dense.element.name())?;
+                field.set_item("graph_vectors", of_field.graph_vectors)?;
+            }
+        }
+        fields.set_item(&of_field.field.name, field)?;
+    }
+    dict.set_item("fields", fields)?;
     Ok(dict)
 }
 
@@ -148,6 +167,28 @@ pub(crate) fn filter(condition: Option<&Bound<'_, PyAny>>) -> PyResult<Option<Fi
     Filter::parse(&value).map(Some).map_err(|error| Kind::Filter.error(error.to_string()))
 }
 
+/// Ids and scores in arrays of `limit` columns, with None and NaN where there are fewer.
+#[expect(clippy::type_complexity, reason = "two arrays, spelled out")]
+fn found_to_arrays<'py>(
+    py: Python<'py>,
+    found: &[Vec<ScoredId>],
+    limit: usize,
+) -> PyResult<(Bound<'py, PyArray2<Py<PyAny>>>, Bound<'py, PyArray2<f32>>)> {
+    let cells = found.len() * limit;
+    let mut ids: Vec<Py<PyAny>> = Vec::with_capacity(cells);
+    let mut scores: Vec<f32> = Vec::with_capacity(cells);
+    for row in found {
+        for hit in row {
+            ids.push(convert::id_to_python(py, &hit.id)?.unbind());
+            scores.push(hit.score);
+        }
+        ids.extend((row.len()..limit).map(|_| py.None()));
+        scores.extend((row.len()..limit).map(|_| f32::NAN));
+    }
+    let shape = [found.len(), limit];
+    Ok((ids.into_pyarray(py).reshape(shape)?, scores.into_pyarray(py).reshape(shape)?))
+}
+
 #[pymethods]
 impl Collection {
     /// The name it was created with.
@@ -180,6 +221,13 @@ impl Collection {
         self.inner.schema().model.as_ref().map(|model| model.name.as_str())
     }
 
+    /// The fields that records may have vectors in beside their own, by name: `VectorField` and
+    /// `SparseField`. A new dict each time.
+    #[getter]
+    fn fields<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyDict>> {
+        fields::fields_to_python(py, &self.inner.schema().fields)
+    }
+
     /// The encoder of its model, loaded on first use. Raises ModelError where it has no model, or
     /// where the model of that name is no longer the one that made the collection's vectors.
     #[getter(encoder)]
@@ -198,18 +246,26 @@ impl Collection {
     /// DimensionError, NonFiniteError for NaN or infinity (`non_finite="skip"` leaves such rows
     /// out), TypeError for metadata that is not JSON; then nothing is written.
     ///
+    /// `fields` is a dict of the collection's fields and what records have there: for a VectorField an
+    /// array, or a list with None for a record without one; for a SparseField a list of SparseVector,
+    /// dicts of indices and numbers, pairs of both, or None, or a SciPy sparse matrix. See
+    /// docs/fields.md.
+    ///
     /// >>> import rust_ai_core as rac
     /// >>> with rac.open("notes.rac") as db:
     /// ...     items = db.collection("items", dimension=2)
     /// ...     items.upsert([1, 2], [[1, 0], [0, 1]], metadata=[{"lang": "en"}, {"lang": "de"}])
     /// 2
-    #[pyo3(signature = (ids, vectors = None, *, texts = None, metadata = None, non_finite = "raise"))]
+    #[pyo3(signature = (
+        ids, vectors = None, *, texts = None, metadata = None, fields = None, non_finite = "raise"
+    ))]
     fn upsert(
         &self,
         ids: &Bound<'_, PyAny>,
         vectors: Option<&Bound<'_, PyAny>>,
         texts: Option<&Bound<'_, PyAny>>,
         metadata: Option<&Bound<'_, PyAny>>,
+        fields: Option<&Bound<'_, PyAny>>,
         non_finite: &str,
     ) -> PyResult<usize> {
         let py = ids.py();
@@ -218,6 +274,16 @@ impl Collection {
         let ids = convert::ids(ids)?;
         let metadata = metadata_column(metadata, &ids)?;
         let texts = text_column(texts)?;
+        let fields = fields::columns(fields, self.inner.schema())?;
+        for (name, column) in &fields {
+            if column.len() != ids.len() {
+                return Err(Kind::Argument.error(format!(
+                    "there are {} ids, but {} vectors in field {name:?}",
+                    ids.len(),
+                    column.len()
+                )));
+            }
+        }
         for (name, length) in
             [("metadata", metadata.as_ref().map(Vec::len)), ("texts", texts.as_ref().map(Vec::len))]
         {
@@ -257,7 +323,8 @@ impl Collection {
                 vectors.rows
             )));
         }
-        let mut batch = Batch { ids, vectors: vectors.values, texts, metadata, places: Vec::new() };
+        let vectors = vectors.values;
+        let mut batch = Batch { ids, vectors, texts, metadata, places: Vec::new(), fields };
         if NonFinite::parse(non_finite)? == NonFinite::Skip {
             drop_non_finite(&mut batch, dimension);
         }
@@ -337,6 +404,12 @@ impl Collection {
     /// beside the data, and from then on it is kept up. Options that a mode would not heed raise
     /// ArgumentError.
     ///
+    /// `using` names a field: `query` is a vector of that field, for a SparseField a SparseVector (or
+    /// a dict of indices and numbers, a pair of both, a row of a SciPy sparse matrix), and records
+    /// without a vector there are not found. A dict of names and queries, in which "vector" stands for
+    /// the records' own vectors, fuses these rankings by reciprocal ranks; `weights` is then a dict
+    /// of what each counts (1). See docs/fields.md.
+    ///
     /// >>> import rust_ai_core as rac
     /// >>> with rac.open("notes.rac") as db:
     /// ...     notes = db.collection("notes", model="minilm")
@@ -349,7 +422,7 @@ impl Collection {
     #[pyo3(signature = (
         query, *, limit = 10, offset = 0, r#where = None, effort = None, exact = false,
         within = None, group_by = None, group_size = None, mode = "dense", language = None,
-        weights = None, fusion_k = None, fields = None
+        weights = None, fusion_k = None, fields = None, using = None
     ))]
     #[expect(clippy::too_many_arguments, reason = "keyword arguments of Python")]
     fn search(
@@ -365,23 +438,44 @@ impl Collection {
         #[pyo3(from_py_with = convert::optional_count)] group_size: Option<usize>,
         mode: &str,
         language: Option<&str>,
-        weights: Option<(f32, f32)>,
+        weights: Option<&Bound<'_, PyAny>>,
         fusion_k: Option<f32>,
         fields: Option<&Bound<'_, PyDict>>,
+        using: Option<&str>,
     ) -> PyResult<Vec<Hit>> {
         let py = query.py();
         let filter = filter(r#where)?;
         let options = SearchOptions { limit, filter: filter.as_ref(), effort, exact, within };
         let mode = Mode::parse(mode)?;
         let fields = fields.map(text_search::fields).transpose()?;
-        let settings = text_search::Settings { language, weights, fusion_k, fields };
+        let fused = query.cast::<PyDict>().ok().filter(|_| using.is_none() && mode == Mode::Dense);
+        let settings = text_search::Settings {
+            language,
+            // Those of a query by several fields are its own.
+            weights: match fused {
+                Some(_) => None,
+                None => weights.map(|weights| weights.extract()).transpose()?,
+            },
+            fusion_k: fusion_k.filter(|_| fused.is_none()),
+            fields,
+        };
         settings.check(mode, &options)?;
+        if using.is_some() && mode != Mode::Dense {
+            return Err(Kind::Argument.error("using= goes by vectors: leave mode out"));
+        }
         let group_by = group_by.map(queries::key).transpose()?;
         if group_size.is_some() && group_by.is_none() {
             return Err(Kind::Argument.error("group_size needs group_by"));
         }
         let size = group_size.unwrap_or(1);
         let group_by = group_by.as_ref().map(|key| GroupBy { key, size });
+        let in_fields = FieldSearch { options: &options, group_by: group_by.as_ref(), offset };
+        if let Some(queries) = fused {
+            return fields::search_fused(self, queries, weights, fusion_k, &in_fields);
+        }
+        if let Some(name) = using {
+            return fields::search(self, query, name, &in_fields);
+        }
         if mode != Mode::Dense {
             let group_by = group_by.as_ref();
             return text_search::search(self, query, mode, settings, &options, group_by, offset);
@@ -406,8 +500,8 @@ impl Collection {
 
     /// Searches for many queries at once: `(ids, scores)`, both of shape (n, limit), best first.
     ///
-    /// `queries` are texts or vectors. `ids` is an object array with None, `scores` a float32 array
-    /// with NaN where there are fewer records than `limit`. Otherwise as `search`; ArgumentError
+    /// `queries` are texts or vectors; with `using`, vectors of that field. `ids` is an object array
+    /// with None, `scores` a float32 array with NaN where there are fewer records than `limit`. Otherwise as `search`; ArgumentError
     /// also where n x limit is beyond 2^28.
     ///
     /// >>> import rust_ai_core as rac
@@ -418,8 +512,10 @@ impl Collection {
     /// >>> ids.tolist(), scores.tolist()
     /// ([['x'], ['y']], [[1.0], [1.0]])
     #[pyo3(signature = (
-        queries, *, limit = 10, r#where = None, effort = None, exact = false, within = None
+        queries, *, limit = 10, r#where = None, effort = None, exact = false, within = None,
+        using = None
     ))]
+    #[expect(clippy::too_many_arguments, reason = "keyword arguments of Python")]
     #[expect(clippy::type_complexity, reason = "two arrays, spelled out")]
     fn search_batch<'py>(
         &self,
@@ -429,9 +525,15 @@ impl Collection {
         #[pyo3(from_py_with = convert::optional_count)] effort: Option<usize>,
         exact: bool,
         within: Option<f32>,
+        using: Option<&str>,
     ) -> PyResult<(Bound<'py, PyArray2<Py<PyAny>>>, Bound<'py, PyArray2<f32>>)> {
         let py = queries.py();
         let filter = filter(r#where)?;
+        let options = SearchOptions { limit, filter: filter.as_ref(), effort, exact, within };
+        if let Some(name) = using {
+            let found = fields::search_batch(self, queries, name, &options, MAX_BATCH_CELLS)?;
+            return found_to_arrays(py, &found, limit);
+        }
         let queries = self.vectors(queries)?;
         let cells = queries.rows.saturating_mul(limit);
         if cells > MAX_BATCH_CELLS {
@@ -440,22 +542,10 @@ impl Collection {
                 queries.rows
             )));
         }
-        let options = SearchOptions { limit, filter: filter.as_ref(), effort, exact, within };
         let found = self.run(py, &options, queries.rows, |search| {
             search.search_batch(&queries.values, queries.rows)
         })?;
-        let mut ids: Vec<Py<PyAny>> = Vec::with_capacity(cells);
-        let mut scores: Vec<f32> = Vec::with_capacity(cells);
-        for row in &found {
-            for hit in row {
-                ids.push(convert::id_to_python(py, &hit.id)?.unbind());
-                scores.push(hit.score);
-            }
-            ids.extend((row.len()..limit).map(|_| py.None()));
-            scores.extend((row.len()..limit).map(|_| f32::NAN));
-        }
-        let shape = [queries.rows, limit];
-        Ok((ids.into_pyarray(py).reshape(shape)?, scores.into_pyarray(py).reshape(shape)?))
+        found_to_arrays(py, &found, limit)
     }
 
     /// How many records there are, or how many match `where`.
@@ -667,12 +757,18 @@ impl Collection {
             ElementType::Float32 => String::new(),
             other => format!(", dtype='{}'", other.name()),
         };
+        let fields: Vec<String> =
+            schema.fields.iter().map(|field| format!("'{}'", field.name)).collect();
+        let fields = match fields.is_empty() {
+            true => String::new(),
+            false => format!(", fields=[{}]", fields.join(", ")),
+        };
         let records = match self.inner.len() {
             Ok(records) => format!("records={records}"),
             Err(_) => "closed".to_owned(),
         };
         format!(
-            "Collection('{name}', dimension={}, metric='{metric}'{dtype}{model}, {records})",
+            "Collection('{name}', dimension={}, metric='{metric}'{dtype}{model}{fields}, {records})",
             schema.coordinates()
         )
     }
@@ -691,6 +787,10 @@ impl Collection {
         ];
         if let Some(model) = &schema.model {
             rows.push(("model", model.name.clone()));
+        }
+        if !schema.fields.is_empty() {
+            let fields: Vec<String> = schema.fields.iter().map(ToString::to_string).collect();
+            rows.push(("fields", fields.join(", ")));
         }
         let rows: String = rows
             .iter()

@@ -1,6 +1,6 @@
 //! The columns of a batch from the arguments of `Collection.upsert`.
 
-use database::{Batch, Id};
+use database::{Batch, FieldVector, Id};
 use pyo3::exceptions::PyTypeError;
 use pyo3::prelude::*;
 use pyo3::types::{PyList, PyMapping, PyString, PyTuple};
@@ -96,13 +96,16 @@ impl NonFinite {
     }
 }
 
-/// Drops the rows of a batch whose vectors hold NaN or an infinity.
+/// Drops the rows of a batch of which a vector holds NaN or an infinity.
 pub(crate) fn drop_non_finite(batch: &mut Batch, dimension: usize) {
-    let finite: Vec<bool> = batch
-        .vectors
-        .chunks_exact(dimension)
-        .map(|row| row.iter().all(|x| x.is_finite()))
-        .collect();
+    let is_finite = |row: &[f32]| row.iter().all(|x| x.is_finite());
+    let mut finite: Vec<bool> = batch.vectors.chunks_exact(dimension).map(is_finite).collect();
+    for column in batch.fields.values() {
+        for (finite, vector) in finite.iter_mut().zip(column) {
+            // A sparse vector has no others.
+            *finite &= !matches!(vector, Some(FieldVector::Dense(vector)) if !is_finite(vector));
+        }
+    }
     let mut row = 0;
     batch.vectors.retain(|_| {
         row += 1;
@@ -119,4 +122,5 @@ pub(crate) fn drop_non_finite(batch: &mut Batch, dimension: usize) {
     keep(&mut batch.texts, &finite);
     keep(&mut batch.metadata, &finite);
     keep(&mut batch.places, &finite);
+    batch.fields.values_mut().for_each(|column| keep(column, &finite));
 }

@@ -11,6 +11,7 @@ use crate::collection::{Collection, stats_to_dict};
 use crate::convert::optional_count;
 use crate::damage;
 use crate::errors::{Kind, OrRaise};
+use crate::fields;
 use crate::index;
 use crate::optimize;
 use crate::shared_encoder::SharedEncoder;
@@ -26,7 +27,7 @@ pub(crate) fn metric_named(name: &str) -> PyResult<Metric> {
 }
 
 /// The numbers of a vector of so many coordinates: bits are packed.
-fn numbers_of(dimension: usize, element: ElementType) -> PyResult<usize> {
+pub(crate) fn numbers_of(dimension: usize, element: ElementType) -> PyResult<usize> {
     let packed = element.coordinates();
     if !dimension.is_multiple_of(packed) {
         return Err(Kind::Argument.error(format!(
@@ -41,7 +42,7 @@ fn numbers_of(dimension: usize, element: ElementType) -> PyResult<usize> {
 const LEAST_MEMORY: usize = 1 << 20;
 
 /// The element type of a name or a NumPy dtype.
-fn element_named(dtype: &Bound<'_, PyAny>) -> PyResult<ElementType> {
+pub(crate) fn element_named(dtype: &Bound<'_, PyAny>) -> PyResult<ElementType> {
     let name: String = match dtype.extract() {
         Ok(name) => name,
         // NumPy's types have a name, and so have the scalar classes behind them.
@@ -194,6 +195,14 @@ impl Database {
     /// them, and `dimension` counts bits, a multiple of 8. Searches count over all records, exactly;
     /// there is no index.
     ///
+    /// `fields` gives records further vectors beside their own: a dict of names and `VectorField` or
+    /// `SparseField`, at most 16, fixed when the collection is created (docs/fields.md).
+    ///
+    /// >>> with rac.open("notes.rac") as db:
+    /// ...     fields = {"title": rac.VectorField(8), "terms": rac.SparseField()}
+    /// ...     db.collection("articles", dimension=4, fields=fields)
+    /// Collection('articles', dimension=4, metric='cosine', fields=['terms', 'title'], records=0)
+    ///
     /// >>> import numpy as np
     /// >>> with rac.open("notes.rac") as db:
     /// ...     codes = db.collection("codes", dimension=16, metric="hamming")
@@ -201,7 +210,8 @@ impl Database {
     /// ...     codes.search(np.array([255, 1], np.uint8), limit=1)[0].score
     /// 1.0
     #[pyo3(signature = (
-        name, *, dimension = None, model = None, metric = None, dtype = None, index = None
+        name, *, dimension = None, model = None, metric = None, dtype = None, index = None,
+        fields = None
     ))]
     #[expect(clippy::too_many_arguments, reason = "keyword arguments of Python")]
     fn collection(
@@ -213,7 +223,10 @@ impl Database {
         metric: Option<&str>,
         dtype: Option<&Bound<'_, PyAny>>,
         index: Option<&Bound<'_, PyAny>>,
+        fields: Option<&Bound<'_, PyAny>>,
     ) -> PyResult<Collection> {
+        let fields =
+            fields.filter(|fields| !fields.is_none()).map(fields::fields_of).transpose()?;
         let element = dtype.map(element_named).transpose()?;
         let index = index::options(index)?;
         let metric = metric.map(metric_named).transpose()?;
@@ -269,6 +282,7 @@ impl Database {
                     })
                 }
             },
+            fields: fields.unwrap_or_else(|| existing.map_or_else(Vec::new, |it| it.fields)),
         };
         let collection =
             py.detach(|| self.inner.collection_with_index(name, Some(asked), index)).or_raise()?;

@@ -68,7 +68,7 @@ impl IntoPyErr for database::Error {
         let kind = match &self {
             Error::Closed => Kind::Closed,
             Error::Corrupt { .. } => Kind::Corrupt,
-            Error::Dimension { .. } => Kind::Dimension,
+            Error::Dimension { .. } | Error::FieldDimension { .. } => Kind::Dimension,
             Error::Filter(_) => Kind::Filter,
             Error::Forked { .. } => Kind::Forked,
             Error::Locked { .. } => Kind::Locked,
@@ -77,7 +77,7 @@ impl IntoPyErr for database::Error {
             Error::ReadOnly { .. } => Kind::ReadOnly,
             Error::Version { .. } => Kind::Version,
             Error::InvalidName { .. } | Error::InvalidArgument(_) => Kind::Argument,
-            Error::NonFinite { .. } => Kind::NonFinite,
+            Error::NonFinite { .. } | Error::FieldNonFinite { .. } => Kind::NonFinite,
             Error::SchemaMismatch { .. } => Kind::Schema,
             Error::Interrupted { .. } => return PyKeyboardInterrupt::new_err(self.to_string()),
         };

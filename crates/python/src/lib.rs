@@ -16,6 +16,7 @@ mod database;
 mod document;
 mod encoder;
 mod errors;
+mod fields;
 mod float_list;
 mod index;
 mod ingest;
@@ -86,6 +87,9 @@ fn _core(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add_class::<collection::Collection>()?;
     module.add_class::<arrow::ArrowStream>()?;
     module.add_class::<index::Index>()?;
+    module.add_class::<fields::VectorField>()?;
+    module.add_class::<fields::SparseField>()?;
+    module.add_class::<fields::SparseVector>()?;
     module.add_class::<record::Record>()?;
     module.add_class::<record::Hit>()?;
     module.add_class::<ingest::IngestProgress>()?;

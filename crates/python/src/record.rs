@@ -2,12 +2,16 @@
 
 use std::sync::Arc;
 
-use database::{ElementType, Id, Place, Schema, TextQuery};
+use database::{
+    ElementType, FieldKind, FieldVector, FieldVectors, Id, Place, Schema, TextQuery, VectorField,
+};
 use numpy::{IntoPyArray, ToPyArray};
 use pyo3::prelude::*;
+use pyo3::types::PyDict;
 use serde_json::Value;
 
 use crate::convert::{id_to_python, json_to_python};
+use crate::fields::SparseVector;
 
 /// What a record and a hit have in common.
 struct Content {
@@ -105,6 +109,17 @@ pub(crate) struct Record {
     vector: Vec<f32>,
     /// Whether the vector's numbers are bytes of packed bits.
     packed: bool,
+    vectors: FieldVectors,
+    /// The collection's, where there are such vectors.
+    fields: Vec<VectorField>,
+}
+
+fn numbers<'py>(py: Python<'py>, vector: &[f32], packed: bool) -> Bound<'py, PyAny> {
+    if packed {
+        let bytes: Vec<u8> = vector.iter().map(|&byte| byte as u8).collect();
+        return bytes.into_pyarray(py).into_any();
+    }
+    vector.to_pyarray(py).into_any()
 }
 
 with_content!(Record {
@@ -112,11 +127,30 @@ with_content!(Record {
     /// collection holds packed bits.
     #[getter]
     fn vector<'py>(&self, py: Python<'py>) -> Bound<'py, PyAny> {
-        if self.packed {
-            let bytes: Vec<u8> = self.vector.iter().map(|&byte| byte as u8).collect();
-            return bytes.into_pyarray(py).into_any();
+        numbers(py, &self.vector, self.packed)
+    }
+
+    /// Its vectors in the collection's fields, by their names, where it has any: arrays as of
+    /// `vector`, and SparseVector. A new dict each time.
+    #[getter]
+    fn vectors<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyDict>> {
+        let dict = PyDict::new(py);
+        for (number, vector) in self.vectors.iter() {
+            let Some(field) = self.fields.get(usize::from(number)) else { continue };
+            match vector {
+                FieldVector::Sparse(sparse) => {
+                    dict.set_item(&field.name, SparseVector { inner: sparse.clone() })?;
+                }
+                FieldVector::Dense(vector) => {
+                    let packed = matches!(
+                        field.kind,
+                        FieldKind::Dense(field) if field.element == ElementType::Bits
+                    );
+                    dict.set_item(&field.name, numbers(py, vector, packed))?;
+                }
+            }
         }
-        self.vector.to_pyarray(py).into_any()
+        Ok(dict)
     }
 
     fn __repr__(&self) -> String {
@@ -167,9 +201,10 @@ with_content!(Hit {
 impl Record {
     /// A record of a collection of this schema.
     pub(crate) fn of(record: database::Record, schema: &Schema) -> Self {
-        let database::Record { id, vector, text, metadata, place } = record;
+        let database::Record { id, vector, text, metadata, place, vectors } = record;
         let packed = schema.element == ElementType::Bits;
-        Record { content: Content { id, text, metadata, place }, vector, packed }
+        let fields = if vectors.is_empty() { Vec::new() } else { schema.fields.clone() };
+        Record { content: Content { id, text, metadata, place }, vector, packed, vectors, fields }
     }
 }
 

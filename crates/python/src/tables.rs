@@ -17,7 +17,9 @@ impl Collection {
     /// RecordBatchReader, a polars or pandas DataFrame, a DuckDB relation, what `to_arrow` gave. Its
     /// columns: `id`, integers or strings; `vector`, lists of `dimension` numbers, which may be
     /// missing where the collection has a model and there is a column `text`, strings; `metadata`,
-    /// structs, maps, or strings that are JSON objects. **Every other column is a key of the
+    /// structs, maps, or strings that are JSON objects; and those named as the collection's fields, lists
+    /// of numbers for a VectorField, structs of the lists `indices` and `values` for a SparseField,
+    /// null for a record without a vector there. **Every other column is a key of the
     /// metadata**; dates and times become ISO 8601 strings. A null id, vector or element is an error;
     /// any other null means that the record does not have it. docs/arrow.md has it all.
     ///
@@ -70,7 +72,7 @@ impl Collection {
     ///
     /// Columns: `id` (int64, or string, or where a collection has both kinds a struct of `int` and
     /// `str`), `vector` (a list of `dimension` float32), `text`, `metadata` (JSON), and `place` (a
-    /// struct of source, start, end, line). Records are read as the stream is, and later writes do
+    /// struct of source, start, end, line), and one for each of the collection's fields. Records are read as the stream is, and later writes do
     /// not show in it.
     ///
     /// >>> import pyarrow

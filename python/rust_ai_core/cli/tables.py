@@ -102,6 +102,7 @@ def import_(
                     model=model,
                     metric=metric or settings.get("metric"),
                     dtype=settings.get("dtype"),
+                    fields=frames.fields_of(settings),
                 )
             with progress.rows_bar(settings["rows"]) as update:
                 records = collection.import_(

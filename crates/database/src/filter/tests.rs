@@ -17,6 +17,7 @@ fn record(id: Id, metadata: Option<Value>, place: Option<(&str, u64)>) -> Stored
         metadata: metadata.map(Into::into),
         place: place.map(|(source, line)| Place { source: source.into(), start: 0, end: 0, line }),
         text: None,
+        vectors: Default::default(),
         logged_bytes: 0,
     }
 }

@@ -13,6 +13,7 @@ use super::query::Query;
 use super::walk::{Nodes, Start};
 use super::write::{record_is_whole, scales_of};
 use crate::schema::Metric;
+use crate::score;
 use crate::score::exact_score;
 
 /// The bytes of a graph: in memory, or mapped from a file.
@@ -193,6 +194,31 @@ impl<R: Region> Graph<R> {
     pub fn stored(&self, row: u32) -> (&[u8], f32) {
         let record = self.record(row);
         (&record[self.vector.clone()], f32_at(record, 0))
+    }
+
+    /// Scores rows, which exist, as rows of vectors that are in no graph are: no score is NaN.
+    ///
+    /// # Errors
+    /// `Damaged` where a record is not what was written.
+    pub(crate) fn score_stored(
+        &self,
+        query: &score::Query<'_>,
+        rows: Range<u32>,
+        scores: &mut [f32],
+    ) -> Result<(), GraphError> {
+        for (row, score) in rows.zip(scores) {
+            if !self.is_trusted(row) {
+                self.verify(row)?;
+            }
+            let (stored, inverse_norm) = self.stored(row);
+            let score = std::slice::from_mut(score);
+            query.score_stored(self.element(), stored, &[inverse_norm], score);
+            // Bytes with a right checksum may say NaN.
+            if score[0].is_nan() {
+                score[0] = f32::NEG_INFINITY;
+            }
+        }
+        Ok(())
     }
 
     /// Compares a record with its checksum, if that was not done before.

@@ -2,6 +2,7 @@
 //! begins with a magic and a version and ends with its checksum, a body in pages, and a checksum for
 //! each page.
 
+pub(crate) mod bytes;
 pub(crate) mod write;
 
 use std::path::Path;

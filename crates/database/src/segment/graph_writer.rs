@@ -35,7 +35,7 @@ pub(super) fn write_graph(
 }
 
 /// What the segment's writer said, through the hands of a module that knows `io::Error` alone.
-fn io_error(error: io::Error, path: &Path) -> Error {
+pub(crate) fn io_error(error: io::Error, path: &Path) -> Error {
     match error.downcast::<Error>() {
         Ok(error) => error,
         Err(error) => Error::io(path, "write to")(error),
@@ -43,7 +43,7 @@ fn io_error(error: io::Error, path: &Path) -> Error {
 }
 
 /// An error about the graph in the section at `offset` of a segment.
-pub(super) fn error_of(error: GraphError, path: &Path, offset: u64) -> Error {
+pub(crate) fn error_of(error: GraphError, path: &Path, offset: u64) -> Error {
     match error {
         GraphError::Damaged { offset: place, reason } => {
             Error::corrupt(path, offset.saturating_add(place), reason)
@@ -60,23 +60,23 @@ pub(super) fn error_of(error: GraphError, path: &Path, offset: u64) -> Error {
 type CopyVector<'a> = &'a (dyn Fn(u32, &mut [f32]) -> Result<()> + Sync);
 
 /// Vectors for code that cannot fail: the first error ends its work by way of its progress.
-pub(super) struct FallibleRows<'a> {
+pub(crate) struct FallibleRows<'a> {
     count: u32,
     copy: CopyVector<'a>,
     failure: Mutex<Option<Error>>,
 }
 
 impl<'a> FallibleRows<'a> {
-    pub(super) fn new(count: u32, copy: CopyVector<'a>) -> Self {
+    pub(crate) fn new(count: u32, copy: CopyVector<'a>) -> Self {
         Self { count, copy, failure: Mutex::new(None) }
     }
 
-    pub(super) fn has_failed(&self) -> bool {
+    pub(crate) fn has_failed(&self) -> bool {
         self.failure.lock().is_some()
     }
 
     /// What has become of the work: the first error of a row, if there was one.
-    pub(super) fn outcome<T>(
+    pub(crate) fn outcome<T>(
         self,
         done: std::result::Result<T, GraphError>,
         error_of: impl FnOnce(GraphError) -> Error,

@@ -36,8 +36,10 @@ use serde_json::Value;
 
 use self::blocks::Blocks;
 use self::damage::KnownDamage;
+pub(crate) use self::graph_writer::{FallibleRows, error_of, io_error};
 use self::header::Header;
 pub use self::region::{GraphBytes, SectionBytes};
+pub(crate) use self::residence::Residence;
 use self::vectors::Vectors;
 pub use self::write::{Progress, write};
 use crate::bytes::Reader;
@@ -54,6 +56,7 @@ use crate::record_encoding::{EncodedRecord, take_record};
 use crate::records::{StoredRecord, TextLocation};
 use crate::schema::Schema;
 use crate::text_search::{Identity, SegmentTexts};
+use crate::vector_fields::{FieldVector, FieldVectors, SegmentFields, VectorField};
 
 /// What a segment is made from: rows, numbered from 0, each with a vector and a record. The same
 /// row always gives the same answer.
@@ -74,7 +77,7 @@ pub trait SegmentSource: Sync {
     fn record(&self, row: u32) -> Result<SegmentRecord>;
 }
 
-/// A record without its vector.
+/// A record without its own vector.
 #[derive(Clone, Debug, PartialEq)]
 pub struct SegmentRecord {
     /// Its name.
@@ -85,12 +88,16 @@ pub struct SegmentRecord {
     pub metadata: Option<Arc<Value>>,
     /// Where its text stands.
     pub place: Option<Place>,
+    /// Its vectors in the collection's fields.
+    pub vectors: FieldVectors,
 }
 
 /// An open segment. Stays readable after its file was removed.
 pub struct Segment {
     blocks: Blocks,
     header: Header,
+    /// Those of the collection.
+    fields: Box<[VectorField]>,
     vectors: Vectors,
     records: Range<u64>,
     record_offsets: Range<u64>,
@@ -99,6 +106,7 @@ pub struct Segment {
     /// Opened when it is first asked for, so that what is wrong with it is nobody else's problem.
     metadata_index: OnceLock<MetadataIndex<SectionBytes>>,
     texts: SegmentTexts,
+    field_indexes: SegmentFields,
     /// Of vectors that are in no graph, once somebody made them; `None` where they cannot be made.
     codes: OnceLock<Option<CodedRows>>,
     damage: KnownDamage,
@@ -131,8 +139,10 @@ impl Segment {
             sources: section(SECTION_SOURCES),
             metadata_index: OnceLock::new(),
             texts: SegmentTexts::default(),
+            field_indexes: SegmentFields::default(),
             codes: OnceLock::new(),
             damage: KnownDamage::default(),
+            fields: schema.fields.as_slice().into(),
             header,
         };
         if let Some((section, offset, what)) = problem {
@@ -141,9 +151,10 @@ impl Segment {
         Ok(segment)
     }
 
-    /// The same; indexes of its words may be written beside it.
+    /// The same; indexes of its words and its vectors in fields may be written beside it.
     pub(crate) fn writing_to(mut self, disk: &Disk) -> Self {
         self.texts = SegmentTexts::new(Some(disk.clone()));
+        self.field_indexes = SegmentFields::new(Some(disk.clone()));
         self
     }
 
@@ -185,6 +196,16 @@ impl Segment {
     /// The indexes of its words.
     pub(crate) fn texts(&self) -> &SegmentTexts {
         &self.texts
+    }
+
+    /// The collection's fields.
+    pub(crate) fn fields(&self) -> &[VectorField] {
+        &self.fields
+    }
+
+    /// The indexes of its vectors in fields.
+    pub(crate) fn field_indexes(&self) -> &SegmentFields {
+        &self.field_indexes
     }
 
     /// The row of an id. A row that is lost is found too, where the id table is left: it has some 32
@@ -230,22 +251,44 @@ impl Segment {
     }
 
     fn read_record(&self, row: u32) -> Result<SegmentRecord> {
-        let stored = self.stored(row)?;
+        let encoded = self.encoded(row)?;
+        let vectors = encoded.record.vectors(&self.fields);
+        let vectors = vectors.ok_or_else(|| self.impossible_vectors(&encoded))?;
+        let stored = self.stored_of(encoded)?;
         Ok(SegmentRecord {
             text: stored.text.map(|location| self.text(location)).transpose()?,
             id: stored.id,
             metadata: stored.metadata,
             place: stored.place,
+            vectors,
         })
     }
 
-    /// A row's record without its text, which is not read: it says where the text stands, for
-    /// [`Segment::text`].
+    /// A row's vector in the field of a number; what else its record has is not looked at.
+    ///
+    /// # Errors
+    /// As [`Segment::record`].
+    pub(crate) fn field_vector(&self, row: u32, number: u8) -> Result<Option<FieldVector>> {
+        let encoded = self.encoded(row)?;
+        let vector = encoded.record.vector(&self.fields, number);
+        vector.ok_or_else(|| self.impossible_vectors(&encoded))
+    }
+
+    fn impossible_vectors(&self, encoded: &Encoded<'_>) -> Error {
+        self.blocks.corrupt(encoded.offset, "a record's vectors are not those of its fields")
+    }
+
+    /// A row's record without its vectors, and without its text, which is not read: it says where
+    /// the text stands, for [`Segment::text`].
     ///
     /// # Errors
     /// `Corrupt` where it is damaged; `InvalidArgument` where there is no such row.
     pub fn stored(&self, row: u32) -> Result<StoredRecord> {
-        let Encoded { record, offset, length, text } = self.encoded(row)?;
+        self.stored_of(self.encoded(row)?)
+    }
+
+    fn stored_of(&self, encoded: Encoded<'_>) -> Result<StoredRecord> {
+        let Encoded { record, offset, length, text } = encoded;
         let metadata = record.metadata().ok_or_else(|| {
             self.blocks.corrupt(offset, "a record's metadata are not a JSON object")
         })?;
@@ -254,6 +297,7 @@ impl Segment {
             metadata,
             place: record.place(|number| self.source(number))?,
             text,
+            vectors: FieldVectors::default(),
             id: record.id,
             logged_bytes: u32::try_from(bytes).unwrap_or(u32::MAX),
         })

@@ -9,9 +9,11 @@ use super::section_writer::SectionWriter;
 use super::{SegmentRecord, SegmentSource};
 use crate::error::{Error, Result};
 use crate::record_encoding::put_record;
+use crate::vector_fields::VectorField;
 
 /// Encodes records, and keeps what is needed to find them again.
-pub(super) struct RecordsWriter {
+pub(super) struct RecordsWriter<'a> {
+    fields: &'a [VectorField],
     checksum: Checksum,
     salt: u64,
     /// One record, as it goes into the file.
@@ -22,11 +24,12 @@ pub(super) struct RecordsWriter {
     pub(super) sources: Sources,
 }
 
-impl RecordsWriter {
-    pub(super) fn new(rows: u32, writer: &SectionWriter) -> Self {
+impl<'a> RecordsWriter<'a> {
+    pub(super) fn new(rows: u32, writer: &SectionWriter, fields: &'a [VectorField]) -> Self {
         let mut offsets = Vec::with_capacity(rows as usize + 1);
         offsets.push(0);
         Self {
+            fields,
             checksum: writer.checksum(),
             salt: writer.salt(),
             bytes: Vec::new(),
@@ -48,7 +51,8 @@ impl RecordsWriter {
         bytes.clear();
         bytes.extend_from_slice(&[0; 4]);
         let (text, metadata) = (record.text.as_deref(), record.metadata.as_deref());
-        let text = put_record(bytes, &record.id, text, metadata, place)?;
+        let vectors = (&record.vectors, self.fields);
+        let text = put_record(bytes, &record.id, text, metadata, place, vectors)?;
         let text_checksum = text.clone().map(|text| crc32fast::hash(&bytes[text]).to_le_bytes());
         bytes.extend(text_checksum.iter().flatten());
         let checksum = match text {

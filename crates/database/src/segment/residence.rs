@@ -25,14 +25,14 @@ const AHEAD_ON_MEDIUM: usize = 16;
 
 /// What the last walks through a graph met.
 #[derive(Default)]
-pub(super) struct Residence {
+pub(crate) struct Residence {
     waits: AtomicBool,
 }
 
 impl Residence {
     /// Whether the nodes that will be visited shall be asked for. That costs a system call each,
     /// which is a waste where they are in memory.
-    pub(super) fn waits(&self) -> bool {
+    pub(crate) fn waits(&self) -> bool {
         self.waits.load(Ordering::Relaxed)
     }
 
@@ -41,12 +41,12 @@ impl Residence {
     }
 
     /// How many nodes a walk shall request before it visits the first of them.
-    pub(super) fn ahead(&self) -> usize {
+    pub(crate) fn ahead(&self) -> usize {
         if self.waits() { AHEAD_ON_MEDIUM } else { AHEAD_IN_MEMORY }
     }
 
     /// Learns from a walk that has ended.
-    pub(super) fn learn(&self, elapsed: Duration, visits: usize, node_bytes: usize) {
+    pub(crate) fn learn(&self, elapsed: Duration, visits: usize, node_bytes: usize) {
         let reading = Duration::from_nanos((node_bytes / BYTES_A_NANOSECOND) as u64);
         let resident = RESIDENT_VISIT + reading;
         let visit = elapsed / u32::try_from(visits.max(1)).unwrap_or(u32::MAX);

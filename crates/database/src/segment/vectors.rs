@@ -216,20 +216,8 @@ impl Segment {
                 query.score_stored(self.header.element, stored, &inverse_norms, scores);
             }
             Vectors::Graph { graph, section, .. } => {
-                let element = graph.element();
-                for (row, score) in rows.zip(scores) {
-                    if !graph.is_trusted(row) {
-                        let verified = graph.verify(row);
-                        verified.map_err(|error| error_of(error, self.path(), section.start))?;
-                    }
-                    let (stored, inverse_norm) = graph.stored(row);
-                    let score = std::slice::from_mut(score);
-                    query.score_stored(element, stored, &[inverse_norm], score);
-                    // Bytes with a right checksum may say NaN.
-                    if score[0].is_nan() {
-                        score[0] = f32::NEG_INFINITY;
-                    }
-                }
+                let scored = graph.score_stored(query, rows, scores);
+                scored.map_err(|error| error_of(error, self.path(), section.start))?;
             }
         }
         Ok(())

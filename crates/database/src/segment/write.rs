@@ -86,7 +86,7 @@ fn write_sections(
         None => write_vectors(&mut writer, schema, source, &mut steps)?,
     }
 
-    let mut records = RecordsWriter::new(rows, &writer);
+    let mut records = RecordsWriter::new(rows, &writer, &schema.fields);
     let mut metadata = MetadataWriter::default();
     writer.section(SECTION_RECORDS, |writer| {
         for row in 0..rows {

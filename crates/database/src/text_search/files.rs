@@ -1,5 +1,5 @@
-//! The files of text indexes, each beside the segment that it is of: what they are called, and
-//! which are there.
+//! The files of text indexes, each beside the segment that it is of: what they are called, and what
+//! they are indexes of.
 
 use std::fs::File;
 use std::hash::Hasher;
@@ -14,23 +14,8 @@ use crate::error::{Error, Result};
 use crate::files::file_names;
 use crate::filter::Key;
 use crate::format::{INDEX_FILE_HEADER_BYTES, TEXT_INDEX_SUFFIX};
-use crate::generations::{number_of, numbered_path};
-use crate::mapping::Mapping;
-
-/// The bytes of an index.
-pub(crate) enum IndexBytes {
-    Mapped(Mapping),
-    Memory(Vec<u8>),
-}
-
-impl AsRef<[u8]> for IndexBytes {
-    fn as_ref(&self) -> &[u8] {
-        match self {
-            Self::Mapped(mapping) => mapping.bytes(),
-            Self::Memory(bytes) => bytes,
-        }
-    }
-}
+use crate::generations::numbered_path;
+use crate::index_file::bytes::IndexBytes;
 
 /// Where the index of a segment's words is. A field is named by a hash, since not every name can be
 /// one of a file; the header has the name itself.
@@ -44,22 +29,11 @@ pub(super) fn index_path(folder: &Path, number: u64, key: &IndexKey) -> PathBuf 
     numbered_path(folder, number, &format!(".{language}{field}{TEXT_INDEX_SUFFIX}"))
 }
 
-/// The number of the segment that a file of this name is the index of; `None` for any other file.
-pub(crate) fn text_index_segment(name: &str) -> Option<u64> {
-    let (number, _) = name.strip_suffix(TEXT_INDEX_SUFFIX)?.split_once('.')?;
-    number_of(number, "")
-}
-
-/// The text indexes of a folder: their segments' numbers and their names.
-pub(crate) fn text_indexes(folder: &Path) -> Result<Vec<(u64, PathBuf)>> {
-    let of = |name: String| Some((text_index_segment(&name)?, folder.join(name)));
-    Ok(file_names(folder)?.into_iter().filter_map(of).collect())
-}
-
 /// What the indexes of a folder are indexes of. One that cannot be read is passed over.
 pub(crate) fn indexed_keys(folder: &Path) -> Result<Vec<IndexKey>> {
     let mut keys = Vec::new();
-    for (_, path) in text_indexes(folder)? {
+    for name in file_names(folder)?.iter().filter(|name| name.ends_with(TEXT_INDEX_SUFFIX)) {
+        let path = folder.join(name);
         if let Ok(header) = read_header(&path)
             && !keys.contains(&header.key)
         {
@@ -79,9 +53,7 @@ fn read_header(path: &Path) -> Result<Header> {
 
 /// Maps an index.
 pub(super) fn open_index(path: &Path) -> Result<TextIndex<IndexBytes>> {
-    let mapping =
-        File::open(path).and_then(|file| Mapping::new(&file)).map_err(Error::io(path, "open"))?;
-    TextIndex::open(IndexBytes::Mapped(mapping), path)
+    TextIndex::open(IndexBytes::map(path)?, path)
 }
 
 /// Reads all of an index, to know that it is sound. One of another release is sound.

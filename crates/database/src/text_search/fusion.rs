@@ -1,23 +1,16 @@
-//! Search by vectors and by words at once, fused by reciprocal ranks (Cormack, Clarke and Büttcher
-//! 2009): a record's score is the sum of `weight / (constant + rank)` over the rankings that have it.
+//! Search by vectors and by words at once, fused by reciprocal ranks.
 
-use std::collections::BTreeMap;
-
-use kernels::TopK;
-
-use super::page::Page;
 use super::query::TextQuery;
 use crate::collection::Collection;
-use crate::error::{Error, Result};
+use crate::error::Result;
+use crate::fusion::{CONSTANT, LEAST_DEPTH, fuse, validate};
 use crate::grouped_search::GroupBy;
+use crate::page::Page;
 use crate::prepared::PreparedSearch;
 use crate::record::Hit;
+use crate::schema::Metric;
 use crate::search::{Ranking, SearchOptions};
 use crate::snapshot::Snapshot;
-use crate::state::Address;
-
-/// Ranks of each ranking that count at least.
-const LEAST_DEPTH: usize = 100;
 
 /// How rankings are fused.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -32,21 +25,7 @@ pub struct Fusion {
 
 impl Default for Fusion {
     fn default() -> Self {
-        Self { dense: 1.0, text: 1.0, constant: 60.0 }
-    }
-}
-
-impl Fusion {
-    fn validate(&self) -> Result<()> {
-        let numbers = [self.dense, self.text, self.constant];
-        let wrong = if numbers.iter().any(|number| !number.is_finite() || *number < 0.0) {
-            "weights and the constant of a fusion are finite numbers from 0"
-        } else if self.dense + self.text == 0.0 {
-            "one of the weights must be above 0"
-        } else {
-            return Ok(());
-        };
-        Err(Error::InvalidArgument(wrong.to_owned()))
+        Self { dense: 1.0, text: 1.0, constant: CONSTANT }
     }
 }
 
@@ -70,11 +49,12 @@ impl Collection {
         offset: usize,
     ) -> Result<Vec<Hit>> {
         options.validate()?;
-        fusion.validate()?;
+        validate(&[fusion.dense, fusion.text], fusion.constant)?;
         self.view().note_search_by_words();
         self.contain(|| {
             let snapshot = self.snapshot()?;
-            let page = Page { offset, limit: options.limit, within: options.within };
+            let (limit, within) = (options.limit, options.within);
+            let page = Page { offset, limit, within, metric: Metric::Dot };
             snapshot.page_of(&page, group_by, &mut |limit| {
                 self.rank_fused(&snapshot, vector, query, options, fusion, limit)
             })
@@ -95,16 +75,6 @@ impl Collection {
         let options = SearchOptions { limit, within: None, ..*options };
         let dense = PreparedSearch::new(self, snapshot.clone(), &options)?.rank(vector)?;
         let text = snapshot.rank_texts(query, options.filter, options.limit)?;
-        let mut scores: BTreeMap<Address, f32> = BTreeMap::new();
-        for (ranking, weight) in [(dense, fusion.dense), (text, fusion.text)] {
-            for (rank, (_, address)) in (1..).zip(ranking) {
-                *scores.entry(address).or_default() += weight / (fusion.constant + rank as f32);
-            }
-        }
-        let mut best = TopK::new(reach);
-        // With a weight of 0 a ranking brings nothing in.
-        let counting = scores.into_iter().filter(|(_, score)| *score > 0.0);
-        counting.for_each(|(address, score)| best.push(score, address));
-        Ok(best.into_sorted())
+        Ok(fuse([(dense, fusion.dense), (text, fusion.text)], fusion.constant, reach))
     }
 }

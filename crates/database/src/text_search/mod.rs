@@ -20,12 +20,11 @@ mod head_texts;
 mod index;
 mod keeping_up;
 mod language;
-mod page;
 mod query;
 mod ranking;
 mod segment_texts;
 
-pub(crate) use files::{text_index_segment, text_indexes, verify_index};
+pub(crate) use files::verify_index;
 pub use fusion::Fusion;
 pub(crate) use head_texts::HeadTexts;
 pub(crate) use index::header::{Identity, IndexKey};

@@ -9,7 +9,6 @@ use super::best_rows::{Rows, Term, collect_best};
 use super::bm25::{FieldStatistics, TermWeight};
 use super::field::{head_text, text_of};
 use super::head_texts::HeadMatches;
-use super::page::Page;
 use super::query::TextQuery;
 use super::segment_texts::{SegmentCursor, SegmentIndex};
 use crate::collection::Collection;
@@ -17,7 +16,9 @@ use crate::error::{Error, Result};
 use crate::filter::Filter;
 use crate::grouped_search::GroupBy;
 use crate::head::HeadSnapshot;
+use crate::page::Page;
 use crate::record::Hit;
+use crate::schema::Metric;
 use crate::search::{Ranking, SearchOptions};
 use crate::snapshot::Snapshot;
 use crate::state::{Address, LiveSegment};
@@ -54,7 +55,8 @@ impl Collection {
     ) -> Result<Vec<Hit>> {
         options.validate()?;
         self.view().note_search_by_words();
-        let page = Page { offset, limit: options.limit, within: options.within };
+        let page =
+            Page { offset, limit: options.limit, within: options.within, metric: Metric::Dot };
         self.contain(|| {
             let snapshot = self.snapshot()?;
             snapshot.page_of(&page, group_by, &mut |limit| {

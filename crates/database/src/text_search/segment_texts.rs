@@ -17,7 +17,7 @@ use parking_lot::Mutex;
 
 use super::builder::TextIndexBuilder;
 use super::field::text_of;
-use super::files::{IndexBytes, index_path, open_index};
+use super::files::{index_path, open_index};
 use super::index::TextIndex;
 use super::index::header::{Identity, IndexKey};
 use super::index::merge::{NewRows, merge};
@@ -25,6 +25,7 @@ use super::index::postings::Cursor;
 use crate::disk::Disk;
 use crate::error::Result;
 use crate::files::unfinished_path;
+use crate::index_file::bytes::IndexBytes;
 use crate::index_file::write::{FileTarget, MemoryTarget};
 use crate::segment::Segment;
 
@@ -136,7 +137,7 @@ impl SegmentTexts {
     }
 
     /// Lets go of an index that is damaged; returns whether it was one of these.
-    pub(super) fn discard(&self, segment: &Segment, path: &Path) -> bool {
+    pub(crate) fn discard(&self, segment: &Segment, path: &Path) -> bool {
         let mut indexes = self.indexes.lock();
         for (key, known) in indexes.iter_mut() {
             if path_of(segment, key) == path
@@ -302,9 +303,5 @@ fn in_memory(bytes: Vec<u8>, path: &Path) -> Result<SegmentIndex> {
 
 /// What an index takes of memory, mapped pages apart.
 fn memory_bytes(index: &SegmentIndex) -> u64 {
-    index.table_bytes()
-        + match index.bytes() {
-            IndexBytes::Mapped(_) => 0,
-            IndexBytes::Memory(bytes) => bytes.len() as u64,
-        }
+    index.table_bytes() + index.bytes().memory_bytes()
 }

@@ -6,8 +6,9 @@ use std::time::Duration;
 
 use database::disk::Disk;
 use database::{
-    Batch, Collection, Database, Document, Durability, ElementType, Error, Filter, Id,
-    IndexOptions, Language, Metric, Options, Record, Schema, SearchOptions, TextQuery, Transaction,
+    Batch, Collection, Database, DenseField, Document, Durability, ElementType, Error, FieldKind,
+    FieldQuery, FieldVector, FieldVectors, Filter, Id, IndexOptions, Language, Metric, Options,
+    Record, Schema, SearchOptions, SparseVector, TextQuery, Transaction, VectorField,
 };
 use serde_json::json;
 
@@ -40,6 +41,10 @@ impl Setting {
         let schema = match metric {
             Metric::Hamming => Schema::bits(DIMENSION),
             _ => Schema { element, ..Schema::new(DIMENSION, metric) },
+        };
+        let schema = match random.one_in(3) {
+            true => schema,
+            false => schema.with_fields(fields(metric, element)),
         };
         Self {
             durability: if random.one_in(3) { Durability::Batch } else { Durability::Sync },
@@ -92,12 +97,37 @@ impl Setting {
             texts.push((!random.one_in(3)).then_some(text));
             metadata.push((!random.one_in(3)).then(|| json!({"weight": random.below(10)})));
         }
+        let rows = transaction.upserts.ids.len();
+        for field in &self.schema.fields {
+            let column = (0..rows).map(|_| (!random.one_in(3)).then(|| vector(random, field)));
+            transaction.upserts.fields.insert(field.name.clone(), column.collect());
+        }
         if random.one_in(4) {
             let document = Document { fingerprint: [7; 32], records: random.below(99) as u32 };
             let source = format!("source {}", random.below(3));
             transaction.documents.push((source, (!random.one_in(3)).then_some(document)));
         }
         transaction
+    }
+}
+
+/// A field of vectors like the records' own, or of bits, and one of sparse vectors.
+fn fields(metric: Metric, element: ElementType) -> Vec<VectorField> {
+    let element = if metric == Metric::Hamming { ElementType::Bits } else { element };
+    let kind = FieldKind::Dense(DenseField { dimension: DIMENSION, metric, element });
+    vec![VectorField { name: "title".to_owned(), kind }, VectorField::sparse("terms")]
+}
+
+fn vector(random: &mut Random, field: &VectorField) -> FieldVector {
+    match field.kind {
+        FieldKind::Dense(_) => {
+            FieldVector::Dense(vec![127.0, random.below(128) as f32, random.below(9) as f32])
+        }
+        FieldKind::Sparse => {
+            let indices: Vec<u32> = (0..9).filter(|_| random.one_in(3)).collect();
+            let values = indices.iter().map(|_| 1.0 + random.below(9) as f32).collect();
+            FieldVector::Sparse(SparseVector::new(indices, values).expect("it is one"))
+        }
     }
 }
 
@@ -117,7 +147,7 @@ impl Content {
         for id in &transaction.deletes {
             self.records.remove(id);
         }
-        let Batch { ids, vectors, texts, metadata, .. } = &transaction.upserts;
+        let Batch { ids, vectors, texts, metadata, fields, .. } = &transaction.upserts;
         for (row, id) in ids.iter().enumerate() {
             let record = Record {
                 id: id.clone(),
@@ -125,6 +155,13 @@ impl Content {
                 text: texts[row].clone(),
                 metadata: metadata[row].clone().map(Into::into),
                 place: None,
+                // Their numbers are in the order of their names, as these columns are.
+                vectors: FieldVectors::new(
+                    (0..)
+                        .zip(fields.values())
+                        .filter_map(|(field, column)| Some((field, column[row].clone()?)))
+                        .collect(),
+                ),
             };
             self.records.insert(id.clone(), record);
         }
@@ -175,6 +212,21 @@ pub(crate) fn read_collection(collection: &Collection) -> Result<Content, Error>
     let with_text = records.values().filter(|record| record.text.is_some());
     assert_eq!(hits.len(), with_text.count(), "found by its words");
     assert!(hits.iter().all(|hit| hit.text == records[&hit.id].text), "with its text");
+    for (number, field) in (0..).zip(&collection.schema().fields) {
+        let terms = SparseVector::new((0..9).collect(), vec![1.0; 9])?;
+        let (query, found): (_, &dyn Fn(&FieldVector) -> bool) = match field.kind {
+            FieldKind::Dense(_) => (FieldQuery::Dense(&[1.0, 5.0, 0.0]), &|_| true),
+            FieldKind::Sparse => (
+                FieldQuery::Sparse(&terms),
+                &|vector| matches!(vector, FieldVector::Sparse(sparse) if !sparse.indices().is_empty()),
+            ),
+        };
+        let options = SearchOptions { exact: true, ..SearchOptions::new(1000) };
+        let hits = collection.search_field(&field.name, query, &options, None, 0)?;
+        let with_vector =
+            records.values().filter(|record| record.vectors.get(number).is_some_and(found));
+        assert_eq!(hits.len(), with_vector.count(), "found by its vector in {}", field.name);
+    }
     Ok(Content { records, documents: collection.documents()?.into_iter().collect() })
 }
 

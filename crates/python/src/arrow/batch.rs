@@ -5,23 +5,25 @@ use std::sync::Arc;
 use arrow_array::cast::AsArray;
 use arrow_array::{Array, RecordBatch};
 use arrow_schema::DataType;
-use database::{Batch, Id, Place};
+use database::{Batch, Id, Place, VectorField};
 use pyo3::exceptions::PyTypeError;
 use pyo3::prelude::*;
 use serde_json::{Map, Value};
 
 use super::column::{Column, is_integer, is_text};
+use super::fields;
 use super::json::JsonColumn;
 use super::layout::{Layout, PLACE_FIELDS};
 use super::vectors;
 use crate::errors::Kind;
 
-/// Appends `rows` to `batch`; `first_row` is the number of the first one in the table. Each
-/// column of `batch` has then an entry a row, but the vectors of a table without any.
+/// Appends `rows` to `batch`, for a collection of this dimension and these fields; `first_row` is the
+/// number of the first one in the table. Each column of `batch` has then an entry a row, but the
+/// vectors of a table without any.
 pub(super) fn append(
     rows: &RecordBatch,
     layout: &Layout,
-    dimension: usize,
+    (dimension, of_collection): (usize, &[VectorField]),
     first_row: u64,
     batch: &mut Batch,
 ) -> PyResult<()> {
@@ -34,6 +36,11 @@ pub(super) fn append(
     append_ids(&column(layout.id), &mut batch.ids)?;
     if let Some(index) = layout.vector {
         vectors::append(&column(index), dimension, &mut batch.vectors)?;
+    }
+    for (index, number) in &layout.fields {
+        let field = &of_collection[*number];
+        let out = batch.fields.entry(field.name.clone()).or_default();
+        fields::append(&column(*index), field.kind, out)?;
     }
     match layout.text.map(|index| column(index).texts()).transpose()? {
         Some(texts) => batch.texts.extend(texts.iter().map(|text| text.map(str::to_owned))),
@@ -55,11 +62,13 @@ pub(super) fn append(
     }
 }
 
-/// About how many bytes the texts and metadata of rows take, from one row on.
+/// About how many bytes the texts, metadata and vectors in fields of rows take, from one row on.
 pub(super) fn content_bytes(batch: &Batch, from: usize) -> usize {
     let texts = batch.texts[from..].iter().flatten().map(String::len);
     let metadata = batch.metadata[from..].iter().flatten().map(json_bytes);
-    texts.chain(metadata).sum()
+    let vectors = batch.fields.values().flat_map(|column| &column[from..]);
+    let vectors = vectors.flatten().map(fields::bytes_of);
+    texts.chain(metadata).chain(vectors).sum()
 }
 
 fn json_bytes(value: &Value) -> usize {

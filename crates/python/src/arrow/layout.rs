@@ -1,6 +1,7 @@
 //! Which column of a table is what part of a record.
 
 use arrow_schema::{DataType, Schema};
+use database::VectorField;
 use pyo3::prelude::*;
 
 use crate::errors::Kind;
@@ -29,6 +30,8 @@ pub(super) struct Layout {
     pub(super) text: Option<usize>,
     pub(super) metadata: Option<usize>,
     pub(super) place: Option<usize>,
+    /// Positions of the collection's fields, of those that the table has, by their numbers.
+    pub(super) fields: Vec<(usize, usize)>,
     /// All others: each is a key of the metadata.
     pub(super) keys: Vec<usize>,
 }
@@ -36,7 +39,11 @@ pub(super) struct Layout {
 impl Layout {
     /// # Errors
     /// ArgumentError for a table without ids, or where a name is not one column's.
-    pub(super) fn new(schema: &Schema, names: &ColumnNames) -> PyResult<Layout> {
+    pub(super) fn new(
+        schema: &Schema,
+        names: &ColumnNames,
+        fields: &[VectorField],
+    ) -> PyResult<Layout> {
         let listed = || {
             let names: Vec<String> =
                 schema.fields().iter().map(|field| format!("{:?}", field.name())).collect();
@@ -65,8 +72,16 @@ impl Layout {
             place,
         ];
         let [_, vector, text, metadata, place] = known;
-        let keys = (0..schema.fields().len()).filter(|index| !known.contains(&Some(*index)));
-        Ok(Layout { id, vector, text, metadata, place, keys: keys.collect() })
+        let of_fields = fields.iter().enumerate().filter_map(|(number, field)| {
+            let index = position(&field.name).filter(|index| !known.contains(&Some(*index)))?;
+            Some((index, number))
+        });
+        let fields: Vec<(usize, usize)> = of_fields.collect();
+        let is_field = |index: usize| fields.iter().any(|(of_field, _)| *of_field == index);
+        let keys = (0..schema.fields().len())
+            .filter(|index| !known.contains(&Some(*index)) && !is_field(*index))
+            .collect();
+        Ok(Layout { id, vector, text, metadata, place, fields, keys })
     }
 }
 

@@ -68,7 +68,7 @@ impl<'a> Load<'a> {
         }
         let reader = table.extract::<AnyRecordBatch>()?.into_reader()?;
         let schema = reader.schema();
-        let layout = Layout::new(&schema, &names)?;
+        let layout = Layout::new(&schema, &names, &collection.schema().fields)?;
         let expected = collection.schema().dimension;
         if let Some(index) = layout.vector
             && let Some(found) = fixed_length(schema.field(index).data_type())
@@ -166,6 +166,10 @@ impl<'a> Load<'a> {
                     self.names.vector,
                     first_row + row as u64
                 )),
+                database::Error::FieldNonFinite { field, row } => Kind::NonFinite.error(format!(
+                    "column {field:?}, row {}: the vector holds NaN or infinity, or a number beyond float32",
+                    first_row + row as u64
+                )),
                 error => error.into_py_err(),
             })
         })?;
@@ -177,13 +181,15 @@ impl<'a> Load<'a> {
     fn take(&mut self) -> PyResult<Option<Batch>> {
         let mut batch = Batch::default();
         let mut bytes = 0;
-        let dimension = self.collection.schema().dimension;
+        let database::Schema { dimension, ref fields, .. } = *self.collection.schema();
         while bytes < FRAME_BYTES && batch.ids.len() < FRAME_ROWS {
             let Some(rows) = self.next_rows()? else { break };
             let at_once = (SLICE_BYTES / self.row_bytes).clamp(1, SLICE_ROWS);
             let count = rows.num_rows().min(at_once).min(FRAME_ROWS - batch.ids.len());
             let before = batch.ids.len();
-            batch::append(&rows.slice(0, count), &self.layout, dimension, self.taken, &mut batch)?;
+            let taken_up = rows.slice(0, count);
+            let of_collection = (dimension, fields.as_slice());
+            batch::append(&taken_up, &self.layout, of_collection, self.taken, &mut batch)?;
             let taken = batch::content_bytes(&batch, before) + count * dimension * 4;
             self.row_bytes = (taken / count).max(1);
             bytes += taken;

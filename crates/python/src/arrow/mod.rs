@@ -6,6 +6,7 @@
 
 mod batch;
 mod column;
+mod fields;
 mod json;
 mod layout;
 mod load;

@@ -10,12 +10,13 @@ use arrow_array::{
 };
 use arrow_buffer::NullBuffer;
 use arrow_schema::{ArrowError, DataType, Field, FieldRef, Fields, Schema};
-use database::{Collection, Cursor, ElementType, Id, IdKinds, Record};
+use database::{Collection, Cursor, ElementType, FieldKind, Id, IdKinds, Record, VectorField};
 use pyo3::prelude::*;
 use pyo3::types::PyCapsule;
 use pyo3_arrow::ffi::{ArrayIterator, to_schema_pycapsule, to_stream_pycapsule};
 use serde_json::json;
 
+use super::fields;
 use super::layout::{PLACE, PLACE_FIELDS, SCHEMA_KEY};
 use crate::errors::Kind;
 
@@ -50,7 +51,7 @@ impl ArrowStream {
             IdKinds { .. } => DataType::LargeUtf8,
         };
         let dimension = self.collection.schema().dimension as i32;
-        Fields::from(vec![
+        let mut columns = vec![
             Field::new("id", id, false),
             Field::new(
                 "vector",
@@ -60,19 +61,35 @@ impl ArrowStream {
             Field::new("text", DataType::LargeUtf8, true),
             Field::new("metadata", DataType::LargeUtf8, true),
             Field::new(PLACE, DataType::Struct(place_fields()), true),
-        ])
+        ];
+        columns.extend(self.collection.schema().fields.iter().map(fields::column_field));
+        Fields::from(columns)
     }
 
     /// What the collection was made with, so that one like it can be made elsewhere.
     fn schema_metadata(&self) -> HashMap<String, String> {
         let schema = self.collection.schema();
         let model = schema.model.as_ref();
+        let of_field = |field: &VectorField| {
+            let kind = match field.kind {
+                FieldKind::Sparse => json!({"kind": "sparse"}),
+                FieldKind::Dense(dense) => json!({
+                    "kind": "dense",
+                    "dimension": dense.dimension * dense.element.coordinates(),
+                    "metric": dense.metric.name(),
+                    "dtype": dense.element.name(),
+                }),
+            };
+            (field.name.clone(), kind)
+        };
+        let of_fields: serde_json::Map<_, _> = schema.fields.iter().map(of_field).collect();
         let made_with = json!({
             "dimension": schema.coordinates(),
             "metric": schema.metric.name(),
             "dtype": schema.element.name(),
             "model": model.map(|model| &model.name),
             "model_fingerprint": model.map(|model| &model.fingerprint),
+            "fields": of_fields,
         });
         HashMap::from([(SCHEMA_KEY.to_owned(), made_with.to_string())])
     }
@@ -178,7 +195,9 @@ impl Batches {
         {
             let page = self.collection.scan(Some(cursor), PAGE_RECORDS, None)?;
             let size = |record: &Record| {
-                record.vector.len() * 4 + record.text.as_ref().map_or(0, String::len)
+                let in_fields = record.vectors.iter().map(|(_, vector)| fields::bytes_of(vector));
+                let text = record.text.as_ref().map_or(0, String::len);
+                record.vector.len() * 4 + text + in_fields.sum::<usize>()
             };
             bytes += page.records.iter().map(size).sum::<usize>();
             records.extend(page.records);
@@ -201,13 +220,16 @@ impl Batches {
         for record in &records {
             metadata.append_option(record.metadata.as_ref().map(|value| value.to_string()));
         }
-        let columns: Vec<ArrayRef> = vec![
+        let mut columns: Vec<ArrayRef> = vec![
             self.ids(&records)?,
             Arc::new(vectors),
             Arc::new(texts),
             Arc::new(metadata.finish()),
             places(&records)?,
         ];
+        for (number, field) in (0..).zip(&schema.fields) {
+            columns.push(fields::column(&records, number, field.kind)?);
+        }
         Ok(Arc::new(StructArray::try_new(self.fields.clone(), columns, None)?))
     }
 

@@ -58,7 +58,13 @@ impl Rows {
 }
 
 fn bare(id: impl Into<Id>) -> SegmentRecord {
-    SegmentRecord { id: id.into(), text: None, metadata: None, place: None }
+    SegmentRecord {
+        id: id.into(),
+        text: None,
+        metadata: None,
+        place: None,
+        vectors: FieldVectors::default(),
+    }
 }
 
 /// A few records of every shape.
@@ -198,6 +204,7 @@ fn record() -> impl Strategy<Value = SegmentRecord> {
             text,
             metadata: metadata.map(Arc::new),
             place,
+            vectors: FieldVectors::default(),
         },
     )
 }

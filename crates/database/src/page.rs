@@ -1,30 +1,35 @@
-//! What is shown of a ranking by words, or of one that is fused.
+//! What is shown of a ranking by words or in a field, or of one that is fused.
 
 use crate::error::{Error, Result};
 use crate::group_by::RankedGroups;
 use crate::grouped_search::GroupBy;
 use crate::record::Hit;
+use crate::schema::Metric;
+use crate::score::{inner, visible};
 use crate::search::Ranking;
 use crate::snapshot::Snapshot;
 
 /// Which hits, or groups of them, of a ranking.
-pub(super) struct Page {
-    pub(super) offset: usize,
-    pub(super) limit: usize,
-    /// The least score.
-    pub(super) within: Option<f32>,
+pub(crate) struct Page {
+    pub(crate) offset: usize,
+    pub(crate) limit: usize,
+    /// The least score, or the greatest distance.
+    pub(crate) within: Option<f32>,
+    /// How scores are shown.
+    pub(crate) metric: Metric,
 }
 
 impl Snapshot {
     /// The hits of a page. `rank` gives the best so many of all, which are the first of any longer
     /// ranking. Groups are taken from a ranking that grows until it has as many as were asked for.
-    pub(super) fn page_of(
+    pub(crate) fn page_of(
         &self,
         page: &Page,
         group_by: Option<&GroupBy<'_>>,
         rank: &mut dyn FnMut(usize) -> Result<Ranking>,
     ) -> Result<Vec<Hit>> {
-        let Page { offset, limit, within } = *page;
+        let Page { offset, limit, metric, .. } = *page;
+        let within = page.within.map(|within| inner(within, metric));
         let reach = offset.saturating_add(limit);
         let mut rank = |limit| {
             let mut ranking = rank(limit)?;
@@ -41,7 +46,8 @@ impl Snapshot {
             }
         };
         let hits = shown.into_iter();
-        hits.filter_map(|(score, address)| self.hit(address, score).transpose()).collect()
+        let hit = |(score, address)| self.hit(address, visible(score, metric)).transpose();
+        hits.filter_map(hit).collect()
     }
 
     /// The first groups of a ranking; `rank` also says whether there is no more.
