@@ -392,6 +392,7 @@ impl Collection {
         if let Role::Writer { store, .. } = &self.role {
             store.code_for_searches(&snapshot);
         }
+        self.view.code_graphs(&snapshot);
         let scratches = self.view.scratches().clone();
         Plan::new(snapshot, scratches, options, &self.view.index(), self.schema())
     }

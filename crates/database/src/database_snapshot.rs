@@ -57,7 +57,10 @@ impl FrozenCollection {
     /// `state` is what the log up to its end adds up to.
     pub(crate) fn new(view: &View, state: &State, log_end: LogEnd, next_segment: u64) -> Arc<Self> {
         let schema = view.schema().clone();
-        let view = Arc::new(View::new(view.name(), schema, view.index(), state.frozen()));
+        let view = Arc::new(
+            View::new(view.name(), schema, view.index(), state.frozen())
+                .with_code_bytes(view.code_bytes()),
+        );
         Arc::new(Self { view, log_end, next_segment })
     }
 }

@@ -128,9 +128,7 @@ fn one_of(key: &Key, groups: &[RankedGroup]) -> Node {
 fn both(filter: Option<&Filter>, restriction: Option<Node>) -> Option<Filter> {
     match (filter.map(|filter| filter.root.clone()), restriction) {
         (None, None) => None,
-        (Some(root), None) | (None, Some(root)) => Some(Filter { root }),
-        (Some(root), Some(restriction)) => {
-            Some(Filter { root: Node::All(vec![root, restriction]) })
-        }
+        (Some(root), None) | (None, Some(root)) => Some(Filter::new(root)),
+        (Some(root), Some(restriction)) => Some(Filter::new(Node::All(vec![root, restriction]))),
     }
 }

@@ -13,16 +13,16 @@ use std::time::Instant;
 use kernels::{ElementType, TopK};
 use parking_lot::Mutex;
 use rayon::prelude::*;
-use roaring::RoaringBitmap;
 
 use crate::error::{Error, Result};
 use crate::filter::Filter;
-use crate::graph::{self, Scratch};
+use crate::graph::{self, ChosenRows, Scratch};
 use crate::head::HeadSnapshot;
 use crate::index_options::IndexOptions;
 use crate::schema::Schema;
 use crate::score::{Query, inner};
-use crate::snapshot::{Selection, Snapshot};
+use crate::segment::Accepted;
+use crate::snapshot::Snapshot;
 use crate::state::{Address, LiveSegment};
 
 /// Rows scored at a time: their vectors stay in the cache while each query meets them.
@@ -54,6 +54,24 @@ const CODED_ROWS: u64 = 16;
 /// Where a filter lets so few rows through that comparing them takes fewer products than this, they
 /// are: that is exact, and no slower than a walk that meets few rows which count.
 pub(crate) const NARROW_PRODUCTS: u64 = 1 << 20;
+
+/// Rows that a filter accepts are coded together for its next searches if they are at least so many:
+/// fewer are compared as fast.
+const LEAST_CODED: u64 = 1 << 8;
+
+/// And if they are at most so many, which bounds the memory, and the time of the search that codes
+/// them.
+const MOST_CODED: u64 = 1 << 14;
+
+/// Rows whose codes are scanned in the time of one visit of a walk.
+const CODED_ROWS_A_VISIT: f64 = 320.0;
+
+/// Rows that are coded in the time that their codes save one search. The search after as many as
+/// make up for it codes them.
+const CODED_ROWS_A_SEARCH: u64 = 64;
+
+/// Rows that are requested from memory before they are compared.
+const COMPARED_AHEAD: usize = 4;
 
 /// A walk whose filter accepts less than this part of what it would accept of rows at random has a
 /// query far from all that it may return, and stops among rows that are not the nearest of them.
@@ -119,6 +137,8 @@ pub(crate) struct Plan {
     cost: u64,
     limit: usize,
     effort: usize,
+    /// Whether nobody said how much.
+    is_default_effort: bool,
     /// The worst score that counts; larger is better.
     floor: f32,
 }
@@ -126,7 +146,57 @@ pub(crate) struct Plan {
 /// A segment whose rows are found through an index: its graph, or where it has none yet, its codes.
 struct Walk {
     segment: usize,
-    selection: Selection,
+    chosen: Chosen,
+    /// Codes of the chosen rows, which are scanned in place of a walk.
+    codes: Option<Arc<ChosenRows>>,
+}
+
+/// The rows of a segment that may be found, of those that are live.
+#[derive(Clone)]
+enum Chosen {
+    All,
+    /// And how many of them are live.
+    Accepted(Arc<Accepted>, u64),
+}
+
+impl Chosen {
+    fn of(live: &LiveSegment, filter: Option<&Filter>) -> Result<Self> {
+        let Some(filter) = filter else {
+            return Ok(Self::All);
+        };
+        let accepted = live.segment.accepted(filter)?;
+        let count = live.live_among(&accepted);
+        Ok(Self::Accepted(accepted, count))
+    }
+
+    fn count(&self, live: &LiveSegment) -> u64 {
+        match self {
+            Self::All => live.live_rows(),
+            Self::Accepted(_, count) => *count,
+        }
+    }
+
+    /// Codes of these rows, if a scan of them is faster than a walk, and than comparing them. A search
+    /// that many others came before makes them.
+    fn codes(&self, live: &LiveSegment, effort: usize, limit: usize) -> Option<Arc<ChosenRows>> {
+        let (Self::Accepted(accepted, count), Some(graph)) = (self, live.segment.graph()) else {
+            return None;
+        };
+        let share = *count as f64 / f64::from(graph.count());
+        let visits = graph::filtered_effort(effort, limit, share, false) as f64 / share;
+        let rows = accepted.rows().len();
+        if !(LEAST_CODED..=MOST_CODED).contains(&rows) || rows as f64 > visits * CODED_ROWS_A_VISIT
+        {
+            return None;
+        }
+        accepted.codes().or_else(|| {
+            let is_due = accepted.note_search((rows / CODED_ROWS_A_SEARCH) as u32);
+            is_due.then(|| {
+                let rows: Vec<u32> = accepted.rows().iter().collect();
+                accepted.set_codes(graph.choose(&rows))
+            })
+        })
+    }
 }
 
 /// A run of rows that are compared one by one.
@@ -137,7 +207,7 @@ struct Scan {
 
 enum ScannedRows {
     Segment(Range<u32>),
-    Chosen(RoaringBitmap),
+    Chosen(Arc<Accepted>),
     /// A slab of a head's vectors.
     Slab(usize),
 }
@@ -161,28 +231,40 @@ impl Plan {
     ) -> Result<Self> {
         options.validate()?;
         let (mut walks, mut coded, mut scans, mut cost) = (Vec::new(), Vec::new(), Vec::new(), 0);
+        let effort = options.effort.unwrap_or(match index.search_effort {
+            0 => {
+                let coded = index.build_options(schema).code_bits.min(schema.dimension);
+                graph::default_effort(options.limit, coded)
+            }
+            effort => effort as usize,
+        });
         for (part, live) in snapshot.segments.iter().enumerate() {
-            let selection = live.select(options.filter)?;
-            let selected = match &selection {
-                Selection::Live => live.live_rows(),
-                Selection::Rows(rows) => rows.len(),
-            };
+            let chosen = Chosen::of(live, options.filter)?;
+            let selected = chosen.count(live);
+            if !options.exact
+                && selected > options.limit as u64
+                && let Some(codes) = chosen.codes(live, effort, options.limit)
+            {
+                cost += selected / CODED_ROWS;
+                walks.push(Walk { segment: part, chosen, codes: Some(codes) });
+                continue;
+            }
             let narrow = selected <= options.limit as u64
                 || selected.saturating_mul(schema.dimension as u64) <= NARROW_PRODUCTS;
             if !options.exact && !narrow {
                 if live.segment.is_indexed() {
                     cost += WALK_ROWS;
-                    walks.push(Walk { segment: part, selection });
+                    walks.push(Walk { segment: part, chosen, codes: None });
                     continue;
                 }
                 if live.segment.codes().is_some() {
                     cost += u64::from(live.segment.rows()) / CODED_ROWS;
-                    coded.push(Walk { segment: part, selection });
+                    coded.push(Walk { segment: part, chosen, codes: None });
                     continue;
                 }
             }
             cost += selected;
-            scans.extend(scans_of(live, selection).map(|rows| Scan { part, rows }));
+            scans.extend(scans_of(live, chosen).map(|rows| Scan { part, rows }));
         }
         for (head, snapshot_of_head) in snapshot.heads.iter().enumerate() {
             let part = snapshot.segments.len() + head;
@@ -191,16 +273,20 @@ impl Plan {
             scans.extend(slabs.map(|slab| Scan { part, rows: ScannedRows::Slab(slab) }));
         }
         walks.append(&mut coded);
-        let effort = options.effort.unwrap_or(match index.search_effort {
-            0 => {
-                let coded = index.build_options(schema).code_bits.min(schema.dimension);
-                graph::default_effort(options.limit, coded)
-            }
-            effort => effort as usize,
-        });
         let floor = options.within.map_or(f32::NEG_INFINITY, |within| inner(within, schema.metric));
         let limit = options.limit;
-        Ok(Self { snapshot, scratches, walks, scans, cost, limit, effort, floor })
+        let is_default_effort = options.effort.is_none() && index.search_effort == 0;
+        Ok(Self {
+            snapshot,
+            scratches,
+            walks,
+            scans,
+            cost,
+            limit,
+            effort,
+            is_default_effort,
+            floor,
+        })
     }
 
     pub(crate) fn snapshot(&self) -> &Snapshot {
@@ -274,28 +360,43 @@ impl Plan {
             return self.search_coded(walk, query, best);
         };
         let prepared = graph.prepare(query.vector());
-        let options = graph::SearchOptions {
+        let mut options = graph::SearchOptions {
             effort: self.effort,
             ahead: live.segment.nodes_ahead(),
             ..graph::SearchOptions::new(self.limit, graph.coded())
         };
+        if let Some(codes) = &walk.codes {
+            let accept = |row| live.is_live(row);
+            let found = graph.search_chosen(codes, &prepared, &options, accept);
+            live.segment.check_walks()?;
+            push_all(walk.segment, found, best);
+            return Ok(());
+        }
+        let fine = live.segment.fine_rows();
+        if fine.is_some() && self.is_default_effort {
+            options.effort = graph::coded_effort(self.effort, self.limit);
+        }
         let started = Instant::now();
-        let found = match &walk.selection {
-            Selection::Live if live.dead.is_empty() => {
-                graph.search(&prepared, &options, |_| true, scratch)
+        let found = match &walk.chosen {
+            Chosen::All if live.dead.is_empty() => {
+                graph.search_with(fine, &prepared, &options, |_| true, scratch)
             }
-            Selection::Live => graph.search(&prepared, &options, |row| live.is_live(row), scratch),
-            Selection::Rows(rows) => {
+            Chosen::All => {
+                graph.search_with(fine, &prepared, &options, |row| live.is_live(row), scratch)
+            }
+            Chosen::Accepted(rows, count) => {
+                let share = *count as f64 / f64::from(graph.count());
+                options.effort =
+                    graph::filtered_effort(self.effort, self.limit, share, fine.is_some());
                 let (met, accepted) = (Cell::new(0u32), Cell::new(0u32));
                 let accept = |row| {
-                    let accepts = rows.contains(row);
+                    let accepts = rows.contains(row) && live.is_live(row);
                     met.set(met.get() + 1);
                     accepted.set(accepted.get() + u32::from(accepts));
                     accepts
                 };
-                let found = graph.search(&prepared, &options, accept, scratch);
-                let expected = rows.len() as f64 / f64::from(graph.count());
-                let luck = f64::from(accepted.get()) / f64::from(met.get().max(1)) / expected;
+                let found = graph.search_with(fine, &prepared, &options, accept, scratch);
+                let luck = f64::from(accepted.get()) / f64::from(met.get().max(1)) / share;
                 if luck < LEAST_LUCK {
                     live.segment.check_walks()?;
                     return self.scan_chosen(walk.segment, rows, query, best);
@@ -304,10 +405,8 @@ impl Plan {
             }
         };
         live.segment.check_walks()?;
-        live.segment.learn_from_walk(started.elapsed(), self.effort);
-        for (score, row) in found {
-            best.push(score, Address::new(walk.segment, row));
-        }
+        live.segment.learn_from_walk(started.elapsed(), options.effort);
+        push_all(walk.segment, found, best);
         Ok(())
     }
 
@@ -322,32 +421,38 @@ impl Plan {
             effort: self.effort,
             ..graph::SearchOptions::new(self.limit, live.segment.dimension())
         };
-        let accept = |row| match &walk.selection {
-            Selection::Live => live.is_live(row),
-            Selection::Rows(rows) => rows.contains(row),
+        let accept = |row| match &walk.chosen {
+            Chosen::All => live.is_live(row),
+            Chosen::Accepted(rows, _) => rows.contains(row) && live.is_live(row),
         };
+        let request = |row| live.segment.expect_vector(row);
         let score = |row| {
             let mut score = [0.0];
             live.segment.score_rows(query, row..row + 1, &mut score).map(|()| score[0])
         };
         let floor = best.threshold().max(self.floor);
-        for (score, row) in codes.search(&prepared, &options, floor, accept, score)? {
-            best.push(score, Address::new(walk.segment, row));
-        }
+        let found = codes.search(&prepared, &options, floor, accept, request, score)?;
+        push_all(walk.segment, found, best);
         Ok(())
     }
 
-    /// Compares these rows of a segment one by one.
+    /// Compares these rows of a segment, as far as they are live, one by one.
     fn scan_chosen(
         &self,
         segment: usize,
-        rows: &RoaringBitmap,
+        accepted: &Accepted,
         query: &Query<'_>,
         best: &mut Best,
     ) -> Result<()> {
         let live = &self.snapshot.segments[segment];
+        let rows = || accepted.rows().iter().filter(|&row| live.is_live(row));
+        let mut ahead = rows();
+        ahead.by_ref().take(COMPARED_AHEAD).for_each(|row| live.segment.expect_vector(row));
         let mut score = [0.0];
-        for row in rows {
+        for row in rows() {
+            if let Some(row) = ahead.next() {
+                live.segment.expect_vector(row);
+            }
             live.segment.score_rows(query, row..row + 1, &mut score)?;
             best.push(score[0], Address::new(segment, row));
         }
@@ -400,17 +505,23 @@ impl Plan {
 
 type Best = TopK<Address>;
 
+fn push_all(segment: usize, found: Vec<(f32, u32)>, best: &mut Best) {
+    for (score, row) in found {
+        best.push(score, Address::new(segment, row));
+    }
+}
+
 /// Cuts what is scanned of a segment into runs for one thread each.
-fn scans_of(live: &LiveSegment, selection: Selection) -> impl Iterator<Item = ScannedRows> + use<> {
+fn scans_of(live: &LiveSegment, chosen: Chosen) -> impl Iterator<Item = ScannedRows> + use<> {
     let rows = live.segment.rows();
-    let (ranges, chosen) = match selection {
-        Selection::Live => {
+    let (ranges, accepted) = match chosen {
+        Chosen::All => {
             let starts = (0..rows).step_by(TASK_ROWS as usize);
             (Some(starts.map(move |start| start..rows.min(start.saturating_add(TASK_ROWS)))), None)
         }
-        Selection::Rows(rows) => (None, Some(rows)),
+        Chosen::Accepted(accepted, _) => (None, Some(accepted)),
     };
-    ranges.into_iter().flatten().map(ScannedRows::Segment).chain(chosen.map(ScannedRows::Chosen))
+    ranges.into_iter().flatten().map(ScannedRows::Segment).chain(accepted.map(ScannedRows::Chosen))
 }
 
 fn score_block(

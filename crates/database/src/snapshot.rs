@@ -12,7 +12,7 @@ use crate::head::HeadSnapshot;
 use crate::record::{Hit, Id, Record};
 use crate::schema::Metric;
 use crate::score::visible;
-use crate::segment::SegmentRecord;
+use crate::segment::{Accepted, SegmentRecord};
 use crate::state::{Address, LiveSegment};
 
 /// A collection at one moment. Cheap to take; later writes and merges leave it alone, and the
@@ -42,8 +42,15 @@ impl LiveSegment {
     pub(crate) fn select(&self, filter: Option<&Filter>) -> Result<Selection> {
         match filter {
             None => Ok(Selection::Live),
-            Some(filter) => Ok(Selection::Rows(self.segment.matching(filter, None)? - &*self.dead)),
+            Some(filter) => {
+                Ok(Selection::Rows(self.segment.accepted(filter)?.rows() - &*self.dead))
+            }
         }
+    }
+
+    /// How many of the rows that a filter accepts are live.
+    pub(crate) fn live_among(&self, accepted: &Accepted) -> u64 {
+        accepted.rows().len() - accepted.rows().intersection_len(&self.dead)
     }
 }
 
@@ -158,9 +165,7 @@ impl Snapshot {
     pub(crate) fn count(&self, filter: &Filter) -> Result<usize> {
         let mut count = 0;
         for live in self.segments.iter() {
-            if let Selection::Rows(rows) = live.select(Some(filter))? {
-                count += rows.len() as usize;
-            }
+            count += live.live_among(&*live.segment.accepted(filter)?) as usize;
         }
         let matching = |head: &HeadSnapshot| {
             head.records.par_iter().filter(|record| filter.matches(record)).count()

@@ -318,7 +318,9 @@ impl State {
         let fields: u64 = fields.sum();
         let codes = self.segments.iter().filter_map(|live| live.segment.codes());
         let codes: u64 = codes.map(CodedRows::memory_bytes).sum();
-        heads + texts + fields + codes + (documents + sources + dead) as u64
+        let filters: u64 = self.segments.iter().map(|live| live.segment.accepted_bytes()).sum();
+        let fine: u64 = self.segments.iter().map(|live| live.segment.fine_memory_bytes()).sum();
+        heads + texts + fields + codes + filters + fine + (documents + sources + dead) as u64
     }
 }
 

@@ -150,7 +150,10 @@ impl Store {
         let torn = Some(torn).filter(|torn| torn.bytes > 0);
         let store = Arc::new(Self {
             limits: Limits::new(options, &schema, &manifest.index),
-            view: Arc::new(View::new(name, schema, manifest.index, replayed.state)),
+            view: Arc::new(
+                View::new(name, schema, manifest.index, replayed.state)
+                    .with_code_bytes(options.memory_limit.map_or(u64::MAX, |bytes| bytes / 8)),
+            ),
             folder,
             disk: options.disk.clone(),
             commitment,

@@ -35,14 +35,14 @@ pub(crate) struct Upkeep {
 
 /// Background work leaves the processors to whoever waits for an answer.
 #[cfg(target_os = "linux")]
-fn give_way() {
+pub(crate) fn give_way() {
     // Of this thread alone. Where it is refused, all goes on as it did.
     let _ = rustix::process::nice(10);
 }
 
 /// Other systems lower the priority of whole processes only.
 #[cfg(not(target_os = "linux"))]
-fn give_way() {}
+pub(crate) fn give_way() {}
 
 impl Upkeep {
     /// `threads` of 0 stands for every core that the process may use.

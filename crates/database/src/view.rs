@@ -12,6 +12,7 @@ use crate::index_options::IndexOptions;
 use crate::process::Owner;
 use crate::schema::Schema;
 use crate::search::Scratches;
+use crate::snapshot::Snapshot;
 use crate::state::State;
 
 /// A collection as its readers see it.
@@ -24,6 +25,8 @@ pub(crate) struct View {
     /// Held for a moment only, whatever else is held.
     index: Mutex<IndexOptions>,
     scratches: Arc<Scratches>,
+    /// Memory that codes of graphs may take.
+    code_bytes: u64,
     searched: Attention,
     searched_by_words: Attention,
 }
@@ -69,9 +72,19 @@ impl View {
             state: RwLock::new(Access::Open(Box::new(state))),
             index: Mutex::new(index),
             scratches: Arc::default(),
+            code_bytes: u64::MAX,
             searched: Attention::new(),
             searched_by_words: Attention::new(),
         }
+    }
+
+    /// The same, whose codes of graphs take no more memory than this.
+    pub(crate) fn with_code_bytes(self, code_bytes: u64) -> Self {
+        Self { code_bytes, ..self }
+    }
+
+    pub(crate) fn code_bytes(&self) -> u64 {
+        self.code_bytes
     }
 
     pub(crate) fn name(&self) -> &str {
@@ -85,6 +98,14 @@ impl View {
     /// The process that may use it.
     pub(crate) fn owner(&self) -> Owner {
         self.owner
+    }
+
+    /// Has the rows of graphs coded that are searched much, as far as memory may be used for it.
+    pub(crate) fn code_graphs(&self, snapshot: &Snapshot) {
+        let segments = || snapshot.segments.iter().map(|live| &live.segment);
+        let taken: u64 = segments().map(|segment| segment.fine_bytes()).sum();
+        let left = self.code_bytes.saturating_sub(taken);
+        segments().for_each(|segment| segment.make_fine_rows_soon(left));
     }
 
     /// What searches of this collection share.

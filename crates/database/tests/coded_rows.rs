@@ -31,7 +31,7 @@ fn search(
     };
     let options = SearchOptions::new(10, rows.dimension);
     let prepared = codes.prepare(query);
-    let found = codes.search(&prepared, &options, floor, accept, score_row);
+    let found = codes.search(&prepared, &options, floor, accept, |_| (), score_row);
     (found.expect("scores do not fail"), scored.get())
 }
 
@@ -128,7 +128,7 @@ fn errors_and_the_wish_to_stop_come_through() {
     let query = codes.prepare(rows.get(0));
     let options = SearchOptions::new(10, 16);
     let failing = |row| if row == 0 { Err("damaged") } else { Ok(0.0) };
-    let found = codes.search(&query, &options, f32::NEG_INFINITY, |_| true, failing);
+    let found = codes.search(&query, &options, f32::NEG_INFINITY, |_| true, |_| (), failing);
     assert_eq!(found, Err("damaged"));
     let stopped =
         CodedRows::new(&rows, &BuildOptions::new(16, Metric::L2), &|_, _| ControlFlow::Break(()));

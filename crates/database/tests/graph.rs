@@ -75,6 +75,80 @@ fn a_refused_row_is_walked_through() {
 }
 
 #[test]
+fn rows_that_were_chosen_are_found_by_their_codes() {
+    for dimension in [3, 100, 384] {
+        let mut rows = grouped(1500, dimension, 40, 0.5, 1);
+        let queries = grouped(40, dimension, 40, 0.5, 1);
+        for metric in METRICS {
+            for row in [5, 700] {
+                rows.values[row * dimension..][..dimension].fill(0.0);
+            }
+            let bytes = region(&rows, metric);
+            let graph = Graph::open(bytes.as_slice()).expect("open");
+            let options = SearchOptions::new(10, graph.coded());
+            for step in [1, 3, 100] {
+                let chosen: Vec<u32> = (0..graph.count()).step_by(step).collect();
+                let codes = graph.choose(&chosen);
+                for (dead, least) in [(u32::MAX, 0.985), (7, 0.985), (1, 1.0)] {
+                    let accept = |row: u32| !row.is_multiple_of(dead);
+                    let passes = |row: u32| (row as usize).is_multiple_of(step) && accept(row);
+                    let recall = mean(&queries, |vector| {
+                        let query = graph.prepare(vector);
+                        let found = graph.search_chosen(&codes, &query, &options, accept);
+                        assert!(found.iter().all(|&(_, row)| passes(row)));
+                        recall(&rows, metric, vector, &found, 10, passes)
+                    });
+                    assert!(recall >= least, "{dimension} {metric:?} {step}: {recall}");
+                }
+            }
+            assert_eq!(graph.choose(&[]).memory_bytes(), 0);
+        }
+    }
+}
+
+#[test]
+fn codes_of_all_rows_find_more_with_less_effort() {
+    for (count, dimension) in [(0, 5), (1, 5), (33, 64), (1500, 3), (1500, 100), (3000, 384)] {
+        for metric in METRICS {
+            let mut rows = grouped(count, dimension, 40, 0.5, 1);
+            let queries = grouped(40, dimension, 40, 0.5, 1);
+            for row in rows.values.chunks_mut(dimension).skip(100).step_by(90) {
+                row.fill(0.0);
+            }
+            let bytes = region(&rows, metric);
+            let graph = Graph::open(bytes.as_slice()).expect("open");
+            let fine = graph.fine_rows(&|| true).expect("nobody stops it");
+            assert_eq!(graph.fine_rows(&|| false).is_none(), count > 0);
+            let expected = database::graph::FineRows::bytes_of(&graph);
+            assert!(fine.memory_bytes().abs_diff(expected) <= 1 << 16, "{expected}");
+            let mut scratch = Scratch::default();
+            let mut recalls = |effort, accept: &dyn Fn(u32) -> bool| {
+                let options = SearchOptions { effort, ..SearchOptions::new(10, graph.coded()) };
+                [None, Some(&fine)].map(|fine| {
+                    mean(&queries, |vector| {
+                        let query = graph.prepare(vector);
+                        let found = graph.search_with(fine, &query, &options, accept, &mut scratch);
+                        assert!(
+                            found.iter().all(|&(score, row)| graph.score(&query, row) == score)
+                        );
+                        recall(&rows, metric, vector, &found, 10, accept)
+                    })
+                })
+            };
+            let [without, with] = recalls(12, &|_| true);
+            assert!(with >= without - 0.01, "{count} {dimension} {metric:?}: {with} {without}");
+            let [_, with] = recalls(48, &|_| true);
+            assert!(with >= 0.95, "{count} {dimension} {metric:?}: {with}");
+            let tenth = |row: u32| row.wrapping_mul(2_654_435_761) >> 8 & 127 < 13;
+            let [_, with] = recalls(21, &tenth);
+            assert!(with >= 0.93, "{count} {dimension} {metric:?}, a tenth passes: {with}");
+            let [_, with] = recalls(15, &|row| row % 500 == 3);
+            assert_eq!(with, 1.0, "{count} {dimension} {metric:?}, hardly any pass");
+        }
+    }
+}
+
+#[test]
 fn dot_products_of_very_unequal_vectors_keep_their_recall() {
     let mut rows = grouped(3000, 64, 50, 0.5, 6);
     let mut noise = Noise(99);

@@ -16,7 +16,7 @@
 
 use crate::backend::Backend;
 use crate::dispatch::Kernel;
-use crate::simd::{Simd, prefetch_second_level};
+use crate::simd::{Simd, prefetch, prefetch_second_level};
 
 /// Neighbours in a block: their codes are interleaved for one scan.
 pub const NEIGHBOURS_PER_BLOCK: usize = 32;
@@ -205,11 +205,24 @@ impl Backend {
 }
 
 impl Backend {
+    /// Hints that `bytes`, a few hundred, will be read next.
+    #[inline]
+    pub fn prefetch_near(self, bytes: &[u8]) {
+        let mut at = 0;
+        while at < bytes.len() {
+            prefetch(bytes.as_ptr().wrapping_add(at));
+            at += LINE;
+        }
+        // Where the first byte is not the first of a line, the last one is in one more.
+        if let Some(last) = bytes.last() {
+            prefetch(last);
+        }
+    }
+
     /// Hints that `bytes`, a few kilobytes, will be read soon. They come as far as the second-level
     /// cache: the first one takes so few requests at a time that the hints would wait for memory.
     #[inline]
     pub fn prefetch(self, bytes: &[u8]) {
-        const LINE: usize = 64;
         let mut at = 0;
         while at < bytes.len() {
             prefetch_second_level(bytes.as_ptr().wrapping_add(at));
@@ -217,6 +230,9 @@ impl Backend {
         }
     }
 }
+
+/// Bytes of a line of a cache.
+const LINE: usize = 64;
 
 struct Estimate<'a> {
     tables: &'a ScanTables,

@@ -135,6 +135,9 @@ pub(crate) trait ByteProducts: Copy {
     unsafe fn dot_i8_i8(self, a: *const i8, b: *const i8, sum: Self::Sum) -> Self::Sum;
     /// Adds `CODE_STEP` products `codes[i] * query[i]`, exactly, as long as no 32-bit lane overflows.
     unsafe fn dot_i8_i16(self, codes: *const i8, query: *const i16, sum: Self::Sum) -> Self::Sum;
+    /// Adds 64 products of a four-bit code and a byte of at most 127: `codes[i] & 15` is multiplied
+    /// with `query[i]` and `codes[i] >> 4` with `query[32 + i]`, for i below 32.
+    unsafe fn dot_u4_i8(self, codes: *const u8, query: *const i8, sum: Self::Sum) -> Self::Sum;
     /// The lanes of both.
     fn plus(self, a: Self::Sum, b: Self::Sum) -> Self::Sum;
     /// The sum of the lanes, where it fits 32 bits.

@@ -4,6 +4,7 @@ pub(crate) mod compare;
 pub(crate) mod datetime;
 mod evaluate;
 mod fields;
+mod name;
 pub(crate) mod number;
 mod parse;
 pub(crate) mod sorted_value;
@@ -47,6 +48,7 @@ pub use fields::{Fields, Key};
 #[derive(Clone, Debug)]
 pub struct Filter {
     pub(crate) root: Node,
+    name: Option<Box<str>>,
 }
 
 /// What is wrong with a filter, and where.

@@ -20,7 +20,7 @@ impl Filter {
     /// # Errors
     /// [`FilterError`] names the faulty place and what is allowed there.
     pub fn parse(filter: &Value) -> Result<Self> {
-        parse_filter(filter, &At { before: None, step: Step::Key("") }).map(|root| Self { root })
+        parse_filter(filter, &At { before: None, step: Step::Key("") }).map(Self::new)
     }
 }
 

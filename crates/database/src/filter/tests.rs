@@ -299,3 +299,41 @@ proptest! {
         }
     }
 }
+
+#[test]
+fn filters_of_one_name_ask_for_the_same() {
+    let name = |filter: Value| Filter::parse(&filter).unwrap().name().map(str::to_owned);
+    let distinct = [
+        json!({}),
+        json!({"a": 1}),
+        json!({"a": "1"}),
+        json!({"a": [1]}),
+        json!({"a": {"$ne": 1}}),
+        json!({"a": {"$gt": 1}}),
+        json!({"a": {"$gte": 1}}),
+        json!({"a": {"$lt": 1}}),
+        json!({"a": {"$lte": 1}}),
+        json!({"a": {"$gte": 1, "$lt": 3}}),
+        json!({"a": {"$exists": true}}),
+        json!({"a": {"$contains": "1"}}),
+        json!({"a": {"$in": [1, 2]}}),
+        json!({"a": {"$in": ["1,2"]}}),
+        json!({"a": {"$nin": [1, 2]}}),
+        json!({"$id": 1}),
+        json!({"$or": [{"a": 1}, {"b": 2}]}),
+        json!({"$or": [{"a": 1}, {"b": "2"}]}),
+        json!({"a": 1, "b": 2}),
+        json!({"a\"=1,\"b": 2}),
+        json!({"$not": {"a": 1, "b": 2}}),
+    ];
+    let mut names: Vec<_> = distinct.into_iter().map(name).collect();
+    assert!(names.iter().all(Option::is_some));
+    names.sort();
+    names.dedup();
+    assert_eq!(names.len(), 21);
+    assert_eq!(name(json!({"a": 1, "b": 2})), name(json!({"b": 2, "a": 1})));
+    let many: Vec<u32> = (0..1000).collect();
+    assert_eq!(name(json!({"a": {"$in": many}})), None);
+    let many: Vec<Value> = (0..1000).map(|n| json!({"a": n})).collect();
+    assert_eq!(name(json!({"$or": many})), None);
+}

@@ -30,6 +30,9 @@ const EFFORTS: usize = 4;
 /// a coded residual that its code says nothing of.
 const UNTOLD: f32 = 1.0 - std::f32::consts::FRAC_2_PI;
 
+/// Rows that are requested before they are scored.
+const AHEAD: usize = 8;
+
 /// Codes of rows, in memory.
 pub struct CodedRows {
     header: Header,
@@ -88,7 +91,7 @@ impl CodedRows {
 
     /// The rows with the best scores among those that `accept` takes, best first and the smaller row
     /// first where scores are equal: at most `options.limit`, and none that is worse than `floor`.
-    /// `score` gives a row's score.
+    /// `score` gives a row's score, and `request` hints that it will be asked for soon.
     ///
     /// # Errors
     /// Those of `score`.
@@ -98,6 +101,7 @@ impl CodedRows {
         options: &SearchOptions,
         floor: f32,
         accept: impl Fn(u32) -> bool,
+        request: impl Fn(u32),
         mut score: impl FnMut(u32) -> Result<f32, E>,
     ) -> Result<Vec<(f32, u32)>, E> {
         let count = self.header.layout.count;
@@ -143,10 +147,15 @@ impl CodedRows {
                 }
             }
         }
-        for (&estimate, &row) in pool.pairs.keys().iter().zip(pool.pairs.values()) {
+        let rows = pool.pairs.values();
+        rows.iter().take(AHEAD).for_each(|&row| request(row));
+        for (place, (&estimate, &row)) in pool.pairs.keys().iter().zip(rows).enumerate() {
             let worst = if found.len() == limit { found[limit - 1].0 } else { floor };
             if estimate < least(worst) {
                 break;
+            }
+            if let Some(&row) = rows.get(place + AHEAD) {
+                request(row);
             }
             meet(row, &mut found)?;
         }

@@ -37,11 +37,16 @@
 //! ```
 
 mod adjacency;
+mod best_estimates;
 mod build;
+mod chosen_rows;
 mod coded_rows;
 mod edges;
 mod entries;
 mod error;
+mod fine_codes;
+mod fine_rows;
+mod fine_walk;
 mod header;
 pub mod layout;
 mod neighbour_lists;
@@ -54,18 +59,21 @@ mod query;
 mod random;
 mod refine;
 mod salvage;
+mod scattered_bytes;
 mod search;
 mod space;
 mod walk;
 mod write;
 
 pub use build::{BuildOptions, build};
+pub use chosen_rows::ChosenRows;
 pub use coded_rows::CodedRows;
 pub use error::GraphError;
+pub use fine_rows::FineRows;
 pub use kernels::ElementType;
 pub use open::{Graph, Region};
 pub use query::Query;
-pub use search::{SearchOptions, default_effort};
+pub use search::{SearchOptions, coded_effort, default_effort, filtered_effort};
 pub use walk::Scratch;
 
 /// Random access to the vectors that a graph is built of. Numbers of rows are numbers of nodes.

@@ -3,7 +3,7 @@
 use std::ops::Range;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use kernels::{Backend, ElementType, Rotation};
+use kernels::{Backend, ElementType, NEIGHBOURS_PER_BLOCK, Rotation};
 
 use super::edges::Scales;
 use super::error::GraphError;
@@ -42,9 +42,9 @@ impl<T: AsRef<[u8]> + Send + Sync> Region for T {
 /// an endless walk.
 pub struct Graph<R> {
     region: R,
-    header: Header,
-    rotation: Rotation,
-    centre: Vec<f32>,
+    pub(super) header: Header,
+    pub(super) rotation: Rotation,
+    pub(super) centre: Vec<f32>,
     pub(crate) backend: Backend,
     entry_scales: Scales,
     entry_blocks: Range<usize>,
@@ -221,9 +221,27 @@ impl<R: Region> Graph<R> {
         Ok(())
     }
 
+    /// Hints that a row will be scored soon. Nothing is asked of the operating system: that pays for
+    /// nodes alone, whose walks know whether they wait.
+    ///
+    /// # Panics
+    /// There is no such row.
+    #[inline]
+    pub fn request_vector(&self, row: u32) {
+        self.backend.prefetch(&self.record(row)[self.vector.clone()]);
+    }
+
+    /// Hints that a row's neighbours will be looked at soon.
+    #[inline]
+    pub(super) fn request_edges(&self, row: u32) {
+        let start = self.record_range(row).start;
+        self.region.request(start..start + self.vector.start);
+        self.backend.prefetch(&self.record(row)[..self.vector.start]);
+    }
+
     /// Compares a record with its checksum, if that was not done before.
     #[inline]
-    fn check(&self, row: u32) {
+    pub(super) fn check(&self, row: u32) {
         let (word, bit) = (&self.checked[row as usize / 64], 1 << (row % 64));
         // Nothing is published by a bit but itself, since the bytes never change: no order is needed.
         if word.load(Ordering::Relaxed) & bit == 0 {
@@ -295,6 +313,15 @@ impl<R: Region> Graph<R> {
             scales: self.entry_scales,
             base: query.entry_base,
         }
+    }
+
+    /// The entry points; a number may occur twice.
+    pub(super) fn entry_rows(&self) -> Vec<u32> {
+        let blocks = self.region.bytes()[self.entry_blocks.clone()].chunks_exact(self.block_bytes);
+        let blocks = blocks.map(|block| Block::new(block, self.entry_scales));
+        let rows = blocks.flat_map(|block| (0..NEIGHBOURS_PER_BLOCK).map(move |at| block.id(at)));
+        // A number beyond the end is damage.
+        rows.filter(|&row| row < self.count()).collect()
     }
 
     #[inline]

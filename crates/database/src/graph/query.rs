@@ -18,6 +18,8 @@ pub struct Query<'q> {
     pub(crate) entry_base: f32,
     /// Distance from that centre.
     pub(crate) distance: f32,
+    /// Relative to that centre, rotated.
+    pub(crate) point: Vec<f32>,
 }
 
 impl<'q> Query<'q> {
@@ -67,6 +69,7 @@ impl<'q> Query<'q> {
             key_scale,
             entry_base: lengths - squared,
             distance: squared.sqrt(),
+            point,
         }
     }
 }

@@ -15,6 +15,7 @@ use rayon::prelude::*;
 
 use super::Rows;
 use super::error::GraphError;
+use super::header::Header;
 use super::order::Order;
 use super::progress::Phase;
 use crate::schema::Metric;
@@ -61,12 +62,7 @@ impl Space {
                 for (index, (value, norm)) in values.chunks_mut(width).zip(norms).enumerate() {
                     rows.copy((task * ROWS_PER_TASK + index) as u32, &mut row);
                     hashes[index] = hash(&row);
-                    *norm = backend.norm_widened(&row);
-                    // Scaled before it is rotated, so that no square overflows or vanishes.
-                    if *norm > 0.0 {
-                        row.iter_mut().for_each(|x| *x = (f64::from(*x) / *norm) as f32);
-                    }
-                    backend.rotate(&rotation, &row, value);
+                    *norm = rotate_unit(backend, &rotation, &mut row, value);
                 }
                 phase.advance(values.len() / width)
             })?;
@@ -79,10 +75,7 @@ impl Space {
                 (squares / count.max(1) as f64).sqrt() as f32
             }
         };
-        let scaled_norm = |norm: f64| match metric {
-            Metric::Cosine => f32::from(norm > 0.0),
-            Metric::Dot | Metric::L2 | Metric::Hamming => (norm / f64::from(unit)).min(1.0) as f32,
-        };
+        let scaled_norm = |norm: f64| scaled_norm(metric, unit, norm);
         let sums = values
             .par_chunks_mut(width * ROWS_PER_TASK)
             .zip(norms.par_chunks(ROWS_PER_TASK))
@@ -110,14 +103,7 @@ impl Space {
         values.par_chunks_mut(width).for_each(|value| {
             value.iter_mut().zip(&centre).for_each(|(x, centre)| *x -= centre);
         });
-        let lifts = norms
-            .iter()
-            .map(|&norm| match metric {
-                Metric::Cosine => f32::from(norm == 0.0),
-                Metric::Dot => (1.0 - (norm / f64::from(unit)).powi(2)).max(0.0).sqrt() as f32,
-                Metric::L2 | Metric::Hamming => 0.0,
-            })
-            .collect();
+        let lifts = norms.iter().map(|&norm| lift(metric, unit, norm)).collect();
         let inverse_lengths = norms
             .iter()
             .map(|&norm| {
@@ -129,6 +115,33 @@ impl Space {
         let originals = originals(&values, width, &hashes);
         let points = Points { width, kind, values, lifts, inverse_lengths, originals };
         Ok((Self { unit, typical, centre }, points))
+    }
+}
+
+/// Rotates a row, scaled to unit length unless it is zero, into `out`, and gives its length.
+fn rotate_unit(backend: Backend, rotation: &Rotation, row: &mut [f32], out: &mut [f32]) -> f64 {
+    let norm = backend.norm_widened(row);
+    // Scaled before it is rotated, so that no square overflows or vanishes.
+    if norm > 0.0 {
+        row.iter_mut().for_each(|x| *x = (f64::from(*x) / norm) as f32);
+    }
+    backend.rotate(rotation, row, out);
+    norm
+}
+
+/// The length of a row's point, without its lift, relative to zero.
+fn scaled_norm(metric: Metric, unit: f32, norm: f64) -> f32 {
+    match metric {
+        Metric::Cosine => f32::from(norm > 0.0),
+        Metric::Dot | Metric::L2 | Metric::Hamming => (norm / f64::from(unit)).min(1.0) as f32,
+    }
+}
+
+fn lift(metric: Metric, unit: f32, norm: f64) -> f32 {
+    match metric {
+        Metric::Cosine => f32::from(norm == 0.0),
+        Metric::Dot => (1.0 - (norm / f64::from(unit)).powi(2)).max(0.0).sqrt() as f32,
+        Metric::L2 | Metric::Hamming => 0.0,
     }
 }
 
@@ -171,6 +184,38 @@ pub(crate) struct Points {
 impl Points {
     pub(crate) fn len(&self) -> usize {
         self.lifts.len()
+    }
+
+    /// Rows as points of the space of a graph that was built, for their codes: they are not compared
+    /// with each other.
+    pub(crate) fn of_space(
+        header: &Header,
+        rotation: &Rotation,
+        centre: &[f32],
+        count: usize,
+        copy: impl Fn(usize, &mut [f32]),
+    ) -> Self {
+        let (metric, unit, width) = (header.layout.metric, header.unit, header.layout.padded);
+        let backend = Backend::active();
+        let mut values = vec![0.0f32; count * width];
+        let mut row = vec![0.0f32; header.layout.dimension];
+        let place = |(index, value): (usize, &mut [f32])| {
+            copy(index, &mut row);
+            let norm = rotate_unit(backend, rotation, &mut row, value);
+            let scale = scaled_norm(metric, unit, norm);
+            value.iter_mut().zip(centre).for_each(|(x, centre)| *x = *x * scale - centre);
+            lift(metric, unit, norm)
+        };
+        let lifts = values.chunks_mut(width).enumerate().map(place).collect();
+        let kind = Nearness::Distance;
+        Self { width, kind, values, lifts, inverse_lengths: Vec::new(), originals: Vec::new() }
+    }
+
+    /// Points of a space, one after the other, without lifts: for codes, as [`Points::of_space`].
+    pub(crate) fn from_values(values: Vec<f32>, width: usize) -> Self {
+        let lifts = vec![0.0; values.len() / width];
+        let kind = Nearness::Distance;
+        Self { width, kind, values, lifts, inverse_lengths: Vec::new(), originals: Vec::new() }
     }
 
     /// Moves every row to its place in `order`; from then on rows are known by their places. Each

@@ -47,7 +47,7 @@ pub struct Scratch {
     accepted: usize,
     seen: Vec<u64>,
     touched: Vec<u32>,
-    requested: VecDeque<u32>,
+    pub(super) requested: VecDeque<(f32, u32)>,
 }
 
 impl Scratch {
@@ -68,7 +68,7 @@ impl Scratch {
 
     /// Whether it is the first time.
     #[inline]
-    fn mark(&mut self, node: u32) -> bool {
+    pub(super) fn mark(&mut self, node: u32) -> bool {
         let word = &mut self.seen[node as usize / 64];
         let bit = 1u64 << (node % 64);
         if *word & bit != 0 {
@@ -89,7 +89,7 @@ impl Scratch {
     }
 
     #[inline]
-    fn threshold(&self, effort: usize) -> f32 {
+    pub(super) fn threshold(&self, effort: usize) -> f32 {
         if self.accepted >= effort {
             self.pool.keys().last().copied().unwrap_or(f32::NEG_INFINITY)
         } else {
@@ -97,8 +97,18 @@ impl Scratch {
         }
     }
 
+    /// Puts a row into the pool. Where keys are estimates from one node of several, a row that falls
+    /// out without a visit `may_return`.
     #[inline]
-    fn insert(&mut self, backend: Backend, key: f32, node: u32, accepted: bool, effort: usize) {
+    pub(super) fn insert(
+        &mut self,
+        backend: Backend,
+        key: f32,
+        node: u32,
+        accepted: bool,
+        effort: usize,
+        may_return: bool,
+    ) {
         let flag = if accepted { ACCEPTED } else { 0 };
         let at = self.pool.insert(backend, key, node | flag);
         self.cursor = self.cursor.min(at);
@@ -106,23 +116,39 @@ impl Scratch {
         while self.accepted > effort {
             let last = self.pool.pop().expect("it holds more than the limit");
             self.accepted -= usize::from(last & ACCEPTED != 0);
-            if last & VISITED == 0 {
+            if may_return && last & VISITED == 0 {
                 self.forget(last & NUMBER);
             }
         }
         self.cursor = self.cursor.min(self.pool.values().len());
     }
 
+    /// The best row that was not visited, with its key: now it counts as visited.
     #[inline]
-    fn next(&mut self) -> Option<u32> {
+    pub(super) fn next(&mut self) -> Option<(f32, u32)> {
         while let Some(row) = self.pool.values_mut().get_mut(self.cursor) {
             self.cursor += 1;
             if *row & VISITED == 0 {
                 *row |= VISITED;
-                return Some(*row & NUMBER);
+                let row = *row & NUMBER;
+                return Some((self.pool.keys()[self.cursor - 1], row));
             }
         }
         None
+    }
+}
+
+impl Scratch {
+    /// Rows in the pool.
+    #[inline]
+    pub(super) fn in_sight(&self) -> usize {
+        self.pool.keys().len()
+    }
+
+    /// The rows in the pool that may be returned, the best ones first, with their keys.
+    pub(super) fn accepted_rows(&self) -> impl Iterator<Item = (f32, u32)> + Clone {
+        let pairs = self.pool.keys().iter().zip(self.pool.values());
+        pairs.filter(|(_, row)| *row & ACCEPTED != 0).map(|(&key, &row)| (key, row & NUMBER))
     }
 }
 
@@ -165,7 +191,7 @@ pub(crate) fn walk<N: Nodes>(
                 && estimates[index] > scratch.threshold(options.effort)
                 && scratch.mark(node)
             {
-                scratch.insert(backend, estimates[index], node, accept(node), options.effort);
+                scratch.insert(backend, estimates[index], node, accept(node), options.effort, true);
             }
         }
     };
@@ -174,12 +200,12 @@ pub(crate) fn walk<N: Nodes>(
     }
     loop {
         while scratch.requested.len() < options.ahead.max(1) {
-            let Some(node) = scratch.next() else { break };
-            nodes.request(node);
-            scratch.requested.push_back(node);
+            let Some(next) = scratch.next() else { break };
+            nodes.request(next.1);
+            scratch.requested.push_back(next);
         }
-        let Some(node) = scratch.requested.pop_front() else { return true };
-        if scratch.pool.values().len() > options.most {
+        let Some((_, node)) = scratch.requested.pop_front() else { return true };
+        if scratch.in_sight() > options.most {
             return false;
         }
         let key = visit(node);

@@ -8,11 +8,13 @@
 //!
 //! `docs/file-format.md` has the bytes.
 
+mod accepted;
 mod blocks;
 mod codes;
 mod damage;
 mod examine;
 mod filters;
+mod fine;
 mod graph_writer;
 mod header;
 mod id_table;
@@ -34,8 +36,11 @@ use std::sync::{Arc, OnceLock};
 
 use serde_json::Value;
 
+pub(crate) use self::accepted::Accepted;
+use self::accepted::KnownFilters;
 use self::blocks::Blocks;
 use self::damage::KnownDamage;
+use self::fine::CodesOfGraph;
 pub(crate) use self::graph_writer::{FallibleRows, error_of, io_error};
 use self::header::Header;
 pub use self::region::{GraphBytes, SectionBytes};
@@ -109,6 +114,8 @@ pub struct Segment {
     field_indexes: SegmentFields,
     /// Of vectors that are in no graph, once somebody made them; `None` where they cannot be made.
     codes: OnceLock<Option<CodedRows>>,
+    filters: KnownFilters,
+    fine: CodesOfGraph,
     damage: KnownDamage,
 }
 
@@ -141,6 +148,8 @@ impl Segment {
             texts: SegmentTexts::default(),
             field_indexes: SegmentFields::default(),
             codes: OnceLock::new(),
+            filters: KnownFilters::default(),
+            fine: CodesOfGraph::default(),
             damage: KnownDamage::default(),
             fields: schema.fields.as_slice().into(),
             header,

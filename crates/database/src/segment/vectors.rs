@@ -144,6 +144,7 @@ impl Segment {
     pub fn learn_from_walk(&self, elapsed: Duration, visits: usize) {
         if let Vectors::Graph { residence, graph, .. } = &self.vectors {
             residence.learn(elapsed, visits, graph.record_bytes());
+            self.fine.note_walk(residence.waits());
         }
     }
 
@@ -221,6 +222,18 @@ impl Segment {
             }
         }
         Ok(())
+    }
+
+    /// Hints that a row's vector will be read soon. A row that does not exist is passed over.
+    pub(crate) fn expect_vector(&self, row: u32) {
+        match &self.vectors {
+            _ if row >= self.rows() => {}
+            Vectors::Flat { values, .. } => {
+                let row_bytes = self.row_bytes();
+                self.blocks.expect(values.start + u64::from(row) * row_bytes, row_bytes);
+            }
+            Vectors::Graph { graph, .. } => graph.request_vector(row),
+        }
     }
 
     /// Starts to read the vectors of rows that exist.

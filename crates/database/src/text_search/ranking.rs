@@ -193,7 +193,10 @@ impl<'a> TextSearch<'a> {
     ) -> Result<()> {
         let live = &self.snapshot.segments[part];
         let indexes = &self.segments[part];
-        let mut among = filter.map(|filter| live.segment.matching(filter, None)).transpose()?;
+        let mut among = match filter {
+            Some(filter) => Some(live.segment.accepted(filter)?.rows().clone()),
+            None => None,
+        };
         if self.query.has_conditions() {
             let rows_of = |term: usize| {
                 let mut rows = RoaringBitmap::new();

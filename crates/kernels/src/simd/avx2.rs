@@ -167,6 +167,17 @@ impl ByteProducts for Avx2 {
             let query = _mm256_loadu_si256(query.cast());
             _mm256_add_epi32(sum, _mm256_madd_epi16(codes, query))
         }}
+        // A 16-bit lane holds four products of at most 15 * 127.
+        [unsafe] dot_u4_i8(codes: *const u8, query: *const i8, sum: __m256i) -> __m256i {{
+            let codes = _mm256_loadu_si256(codes.cast());
+            let half = _mm256_set1_epi8(15);
+            let low = _mm256_and_si256(codes, half);
+            let high = _mm256_and_si256(_mm256_srli_epi16::<4>(codes), half);
+            let low = _mm256_maddubs_epi16(low, _mm256_loadu_si256(query.cast()));
+            let high = _mm256_maddubs_epi16(high, _mm256_loadu_si256(query.add(32).cast()));
+            let four = _mm256_add_epi16(low, high);
+            _mm256_add_epi32(sum, _mm256_madd_epi16(four, _mm256_set1_epi16(1)))
+        }}
         plus(a: __m256i, b: __m256i) -> __m256i { _mm256_add_epi32(a, b) }
         total_i32(x: __m256i) -> i32 {{
             let four = _mm_add_epi32(_mm256_castsi256_si128(x), _mm256_extracti128_si256::<1>(x));

@@ -163,6 +163,10 @@ impl ByteProducts for Avx512 {
             let query = _mm512_loadu_si512(query.cast());
             _mm512_add_epi32(sum, _mm512_madd_epi16(codes, query))
         }}
+        [unsafe] dot_u4_i8(codes: *const u8, query: *const i8, sum: __m512i) -> __m512i {{
+            let pairs = _mm512_maddubs_epi16(half_bytes(codes), _mm512_loadu_si512(query.cast()));
+            _mm512_add_epi32(sum, _mm512_madd_epi16(pairs, _mm512_set1_epi16(1)))
+        }}
         plus(a: __m512i, b: __m512i) -> __m512i { _mm512_add_epi32(a, b) }
         total_i32(x: __m512i) -> i32 { _mm512_reduce_add_epi32(x) }
         total(x: __m512i) -> i64 {{
@@ -193,4 +197,19 @@ impl BitCounts for Avx512 {
         }}
         total(x: __m512i) -> u64 { _mm512_reduce_add_epi64(x) as u64 }
     }
+}
+
+/// The low halves of 32 bytes, then their high halves.
+///
+/// # Safety
+/// 32 bytes from `codes` on are inside one live allocation; the CPU has AVX-512 F and AVX2.
+#[inline]
+#[target_feature(enable = "avx512f,avx2")]
+pub(super) unsafe fn half_bytes(codes: *const u8) -> __m512i {
+    // SAFETY: the caller's condition.
+    let codes = unsafe { _mm256_loadu_si256(codes.cast()) };
+    let half = _mm256_set1_epi8(15);
+    let low = _mm256_and_si256(codes, half);
+    let high = _mm256_and_si256(_mm256_srli_epi16::<4>(codes), half);
+    _mm512_inserti64x4::<1>(_mm512_castsi256_si512(low), high)
 }

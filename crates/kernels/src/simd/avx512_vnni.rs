@@ -3,7 +3,7 @@
 use core::arch::x86_64::*;
 
 use super::ByteProducts;
-use super::avx512::Avx512;
+use super::avx512::{Avx512, half_bytes};
 use super::avx512_bf16::Avx512Bf16;
 use super::words::Words;
 use crate::matmul::Format;
@@ -56,6 +56,13 @@ impl ByteProducts for Avx512Vnni {
             let codes = _mm512_cvtepi8_epi16(_mm256_loadu_si256(codes.cast()));
             let query = _mm512_loadu_si512(query.cast());
             Sum { shifted: _mm512_dpwssd_epi32(sum.shifted, codes, query), shift: sum.shift }
+        }}
+        [unsafe] dot_u4_i8(codes: *const u8, query: *const i8, sum: Sum) -> Sum {{
+            let query = _mm512_loadu_si512(query.cast());
+            Sum {
+                shifted: _mm512_dpbusd_epi32(sum.shifted, half_bytes(codes), query),
+                shift: sum.shift,
+            }
         }}
         plus(a: Sum, b: Sum) -> Sum {
             Sum {

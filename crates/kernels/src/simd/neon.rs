@@ -158,6 +158,18 @@ impl ByteProducts for Neon {
             let sum = vmlal_s16(sum, vget_low_s16(codes), vget_low_s16(query));
             vmlal_high_s16(sum, codes, query)
         }}
+        [unsafe] dot_u4_i8(codes: *const u8, query: *const i8, sum: int32x4_t) -> int32x4_t {{
+            let mut sum = sum;
+            for part in [0, 16] {
+                let [low, high] = half_bytes(codes.add(part));
+                let (first, second) = (vld1q_s8(query.add(part)), vld1q_s8(query.add(32 + part)));
+                for (codes, query) in [(low, first), (high, second)] {
+                    sum = vpadalq_s16(sum, vmull_s8(vget_low_s8(codes), vget_low_s8(query)));
+                    sum = vpadalq_s16(sum, vmull_high_s8(codes, query));
+                }
+            }
+            sum
+        }}
         plus(a: int32x4_t, b: int32x4_t) -> int32x4_t { vaddq_s32(a, b) }
         total_i32(x: int32x4_t) -> i32 { vaddvq_s32(x) }
         total(x: int32x4_t) -> i64 { vaddlvq_s32(x) }
@@ -177,4 +189,17 @@ impl BitCounts for Neon {
         }}
         total(x: uint64x2_t) -> u64 { vaddvq_u64(x) }
     }
+}
+
+/// The low halves of 16 bytes, and their high halves.
+///
+/// # Safety
+/// 16 bytes from `codes` on are inside one live allocation; the CPU has NEON.
+#[inline]
+#[target_feature(enable = "neon")]
+pub(super) unsafe fn half_bytes(codes: *const u8) -> [int8x16_t; 2] {
+    // SAFETY: the caller's condition.
+    let codes = unsafe { vld1q_u8(codes) };
+    let low = vandq_u8(codes, vdupq_n_u8(15));
+    [vreinterpretq_s8_u8(low), vreinterpretq_s8_u8(vshrq_n_u8::<4>(codes))]
 }

@@ -3,7 +3,7 @@
 use core::arch::aarch64::*;
 use core::arch::asm;
 
-use super::neon::Neon;
+use super::neon::{Neon, half_bytes};
 use super::{ByteProducts, words::Words};
 use crate::matmul::Format;
 
@@ -31,6 +31,15 @@ impl ByteProducts for NeonDotprod {
         [unsafe] dot_i8_i8(a: *const i8, b: *const i8, sum: int32x4_t) -> int32x4_t {
             signed_products(vld1q_s8(a), vld1q_s8(b), sum)
         }
+        [unsafe] dot_u4_i8(codes: *const u8, query: *const i8, sum: int32x4_t) -> int32x4_t {{
+            let mut sum = sum;
+            for part in [0, 16] {
+                let [low, high] = half_bytes(codes.add(part));
+                sum = signed_products(low, vld1q_s8(query.add(part)), sum);
+                sum = signed_products(high, vld1q_s8(query.add(32 + part)), sum);
+            }
+            sum
+        }}
         plus(a: int32x4_t, b: int32x4_t) -> int32x4_t { vaddq_s32(a, b) }
         total_i32(x: int32x4_t) -> i32 { vaddvq_s32(x) }
         total(x: int32x4_t) -> i64 { vaddlvq_s32(x) }

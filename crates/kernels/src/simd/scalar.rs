@@ -280,6 +280,25 @@ impl ByteProducts for Scalar {
     }
 
     #[inline(always)]
+    unsafe fn dot_u4_i8(self, codes: *const u8, query: *const i8, sum: [i32; 4]) -> [i32; 4] {
+        // SAFETY: 32 codes and 64 numbers are readable by the trait's contract.
+        let (codes, query) = unsafe {
+            (codes.cast::<[u8; 32]>().read_unaligned(), query.cast::<[i8; 64]>().read_unaligned())
+        };
+        let mut sum = sum;
+        for at in 0..8 {
+            sum = lanes!(4, |i| {
+                let (code, low, high) =
+                    (codes[4 * at + i], query[4 * at + i], query[32 + 4 * at + i]);
+                sum[i]
+                    + i32::from(code & 15) * i32::from(low)
+                    + i32::from(code >> 4) * i32::from(high)
+            });
+        }
+        sum
+    }
+
+    #[inline(always)]
     fn plus(self, a: [i32; 4], b: [i32; 4]) -> [i32; 4] {
         lanes!(4, |i| a[i] + b[i])
     }

@@ -308,6 +308,36 @@ fn filters_accept_the_rows_that_they_accept_one_by_one() {
     }
 }
 
+#[test]
+fn what_the_last_filters_accept_is_remembered() {
+    let segment = Written::new(&sample(), Metric::L2).open().unwrap();
+    let filter = |n: u32| Filter::parse(&json!({"n": {"$gte": n}})).unwrap();
+    assert_eq!(segment.accepted_bytes(), 0);
+    let first = segment.accepted(&filter(0)).unwrap();
+    assert_eq!(*first.rows(), segment.matching(&filter(0), None).unwrap());
+    assert!((0..segment.rows()).all(|row| first.contains(row) == first.rows().contains(row)));
+    assert!(segment.accepted_bytes() > 0);
+    for n in 1..8 {
+        segment.accepted(&filter(n)).unwrap();
+    }
+    // Asked for again, it stays when the next one comes; the one after it goes.
+    let again = segment.accepted(&filter(0)).unwrap();
+    assert!(Arc::ptr_eq(&first, &again));
+    let second = segment.accepted(&filter(1)).unwrap();
+    segment.accepted(&filter(8)).unwrap();
+    assert!(Arc::ptr_eq(&first, &segment.accepted(&filter(0)).unwrap()));
+    assert!(Arc::ptr_eq(&second, &segment.accepted(&filter(1)).unwrap()));
+    let gone = segment.accepted(&filter(2)).unwrap();
+    segment.accepted(&filter(2)).unwrap();
+    assert!(Arc::ptr_eq(&gone, &segment.accepted(&filter(2)).unwrap()));
+    // A filter without a name is evaluated each time.
+    let long = Filter::parse(&json!({"n": {"$in": (0..1000).collect::<Vec<_>>()}})).unwrap();
+    let bytes = segment.accepted_bytes();
+    let found = segment.accepted(&long).unwrap();
+    assert_eq!(*found.rows(), segment.matching(&long, None).unwrap());
+    assert_eq!(segment.accepted_bytes(), bytes);
+}
+
 fn definition(query: &[f32], row: &[f32], metric: Metric) -> f64 {
     let sum = |of: fn(f64, f64) -> f64| -> f64 {
         query.iter().zip(row).map(|(a, b)| of(f64::from(*a), f64::from(*b))).sum()
