@@ -123,6 +123,78 @@ def segmented(tmp_path: Path) -> Path:
     return tmp_path / "db.rac"
 
 
+def damaged_text(log: Path, text: bytes) -> Path:
+    content = bytearray(log.read_bytes())
+    content[content.index(text)] ^= 1
+    log.write_bytes(content)
+    return log.parents[2]
+
+
+def test_a_damaged_log_is_opened_without_what_is_lost_once_somebody_says_so(written: Path) -> None:
+    path = damaged_text(written, b"text 1")
+    damaged = written.read_bytes()
+    with rac.open(path) as db:
+        (file,) = db.repair()["notes"]
+        assert (file["file"], file["lost_records"]) == (str(written), None)
+        assert (file["keeps_closed"], file["kept_as"]) == (True, None)
+        assert "one transaction of" in file["problems"][0]
+        with pytest.raises(CorruptError, match="rac repair"):
+            db.collection("notes")
+        (file,) = db.repair(accept_loss=True)["notes"]
+        assert not file["keeps_closed"]
+        assert Path(file["kept_as"]).read_bytes() == damaged
+        assert [record.id for record in db.collection("notes")] == [0, 2]
+        assert db.repair() == {}
+    assert rac.verify(path).ok
+
+
+def test_the_command_opens_what_a_damaged_log_keeps_closed(written: Path, run_rac: RunRac) -> None:
+    path = damaged_text(written, b"text 1")
+    assert run_rac("verify", path, check=False).returncode == 1
+    finished = run_rac("repair", path, check=False)
+    assert finished.returncode == 1
+    assert f"notes: {written} keeps the collection closed; --accept-loss" in finished.stdout
+    finished = run_rac("repair", path, "--accept-loss")
+    assert f"notes: {written} was written anew without what is lost" in finished.stdout
+    assert "one transaction of" in finished.stdout
+    assert f"the damaged file is kept as {written}.damaged" in finished.stdout
+    run_rac("verify", path)
+    assert run_rac("repair", path).stdout == f"{path} is sound\n"
+    assert (path / "collections/notes" / f"{written.name}.damaged").exists()
+
+
+@pytest.mark.parametrize("name", ["MANIFEST", "MANIFEST.copy"])
+def test_a_damaged_manifest_costs_nothing_but_a_warning(name: str, written: Path) -> None:
+    path, manifest = written.parents[2], written.with_name(name)
+    flip(manifest, 20)
+    report = rac.verify(path)
+    assert [problem.startswith(f"{manifest}, byte") for problem in report.problems] == [True]
+    with rac.open(path) as db:
+        with pytest.warns(DamageWarning, match=r"nothing is lost.*MANIFEST.*\.damaged"):
+            notes = db.collection("notes")
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", DamageWarning)
+            assert [record.id for record in notes] == [0, 1, 2]
+    assert rac.verify(path).ok
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        with rac.open(path) as db:
+            assert len(db.collection("notes")) == 3
+
+
+def test_without_a_manifest_the_command_says_what_is_left_to_do(
+    written: Path, run_rac: RunRac
+) -> None:
+    for name in ["MANIFEST", "MANIFEST.copy"]:
+        flip(written.with_name(name), 20)
+    before = {file: file.read_bytes() for file in written.parent.iterdir()}
+    finished = run_rac("repair", written.parents[2], "--accept-loss", check=False)
+    assert finished.returncode == 1
+    assert "keeps the collection closed: restore it from a backup" in finished.stdout
+    assert "its second copy is damaged too" in finished.stdout
+    assert {file: file.read_bytes() for file in written.parent.iterdir()} == before
+
+
 def flip(file: Path, offset: int) -> None:
     content = bytearray(file.read_bytes())
     content[offset] ^= 0x10

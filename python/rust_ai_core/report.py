@@ -177,14 +177,22 @@ def repaired(path: Path, collections: dict[str, list[dict[str, Any]]], *, accept
         for file in files:
             lost = file["lost_records"]
             records = "records, nobody knows how many," if lost is None else _count(lost, "record")
-            if lost == 0:
+            if file["keeps_closed"] and accept_loss:
+                outcome = "keeps the collection closed: restore it from a backup"
+            elif file["keeps_closed"]:
+                outcome = "keeps the collection closed; --accept-loss opens it without what is lost"
+            elif lost == 0:
                 outcome = "was written anew; nothing is lost"
+            elif file["kept_as"] is not None:
+                outcome = "was written anew without what is lost"
             elif accept_loss:
                 outcome = f"was removed; {records} lost"
             else:
                 outcome = f"is kept; {records} cannot be read"
             lines.append(f"{name}: {file['file']} {outcome}")
             lines += [f"  {problem}" for problem in file["problems"]]
+            if file["kept_as"] is not None:
+                lines.append(f"  the damaged file is kept as {file['kept_as']}")
             if file["lost_ids"]:
                 lines.append("  ids: " + ", ".join(map(repr, file["lost_ids"])))
     return "\n".join(lines)

@@ -1,6 +1,6 @@
 //! From a snapshot to a database of its own.
 
-use std::fs::{self, File};
+use std::fs::File;
 use std::io::ErrorKind;
 use std::path::Path;
 use std::sync::Arc;
@@ -10,7 +10,7 @@ use crate::database_snapshot::{DatabaseSnapshot, FrozenCollection};
 use crate::derived_files::{derived_files, verify_derived};
 use crate::disk::Disk;
 use crate::error::{Error, Result};
-use crate::files::{read_exact_at, write_atomically};
+use crate::files::{copy_file, read_exact_at, write_atomically};
 use crate::folder::format_file;
 use crate::format::{FORMAT_FILE, SEGMENT_BLOCK_BYTES};
 use crate::frame::PreparedFrame;
@@ -48,7 +48,7 @@ impl DatabaseSnapshot {
         }
         let doing = format!("the backup to {}", target.display());
         let mut copying = Copying::new(doing, bytes, progress);
-        let folder = UnfinishedFolder::create(target)?;
+        let folder = UnfinishedFolder::create(self.disk(), target)?;
         for frozen in self.frozen_collections() {
             let to = folder.create_collection(frozen.view().name())?;
             copy_collection(frozen, folder.disk(), &to, &mut copying)?;
@@ -70,28 +70,31 @@ fn copy_collection(
     copying: &mut Copying<'_>,
 ) -> Result<()> {
     let state = frozen.view().state()?;
-    let manifest = Manifest::of(&state, frozen.view().index(), frozen.next_segment());
+    let manifest = {
+        let view = frozen.view();
+        Manifest::of(&state, view.schema(), view.index(), frozen.next_segment())
+    };
     for live in state.segments().iter() {
         let path = segment_path(to, live.segment.number());
-        if link(&live.segment, &path)? {
+        if link(disk, &live.segment, &path)? {
             copying.advance(live.segment.file_bytes())?;
         } else {
             let bytes = live.segment.bytes();
-            copying.write(&path, bytes.len() as u64, |offset, chunk| {
+            copying.write(disk, &path, bytes.len() as u64, |offset, chunk| {
                 chunk.copy_from_slice(&bytes[offset as usize..offset as usize + chunk.len()]);
                 Ok(())
             })?;
         }
     }
-    copy_derived_files(&state, to)?;
+    copy_derived_files(&state, disk, to)?;
     copy_logs(&state, frozen.log_end(), disk, to, copying)?;
     manifest.write(disk, to)
 }
 
 /// Makes a hard link to a segment's file; false where that cannot be: on another file system, or
 /// because a merge has removed the file, which only its mapping keeps.
-fn link(segment: &Segment, to: &Path) -> Result<bool> {
-    if fs::hard_link(segment.path(), to).is_err() {
+fn link(disk: &Disk, segment: &Segment, to: &Path) -> Result<bool> {
+    if disk.hard_link(segment.path(), to).is_err() {
         return Ok(false);
     }
     // A collection of the same name, created after ours was dropped, has such a file too. The salt
@@ -103,13 +106,13 @@ fn link(segment: &Segment, to: &Path) -> Result<bool> {
     if segment.bytes().starts_with(&header) {
         return Ok(true);
     }
-    fs::remove_file(to).map_err(Error::io(to, "remove"))?;
+    disk.remove_file(to).map_err(Error::io(to, "remove"))?;
     Ok(false)
 }
 
 /// Copies the indexes of words and of fields that are there and sound. The others are made anew by
 /// whoever searches the copy.
-fn copy_derived_files(state: &State, to: &Path) -> Result<()> {
+fn copy_derived_files(state: &State, disk: &Disk, to: &Path) -> Result<()> {
     let Some(live) = state.segments().first() else { return Ok(()) };
     let Some(folder) = live.segment.path().parent() else { return Ok(()) };
     // After the collection was dropped there is none any more.
@@ -120,13 +123,13 @@ fn copy_derived_files(state: &State, to: &Path) -> Result<()> {
             continue;
         };
         let to = to.join(name);
-        let copied = match fs::hard_link(&path, &to) {
+        let copied = match disk.hard_link(&path, &to) {
             Ok(()) => Ok(()),
-            Err(_) => fs::copy(&path, &to).and_then(|_| File::open(&to)?.sync_all()),
+            Err(_) => copy_file(disk, &path, &to),
         };
         if copied.is_err() || verify_derived(&to).is_err() {
             // It may have been removed by a merge before it was there.
-            match fs::remove_file(&to) {
+            match disk.remove_file(&to) {
                 Err(error) if error.kind() != ErrorKind::NotFound => {
                     return Err(Error::io(&to, "remove")(error));
                 }
@@ -149,7 +152,7 @@ fn copy_logs(
     for head in state.heads() {
         let log = head.log();
         let bytes = if Arc::ptr_eq(log, newest) { end.offset } else { log.length()? };
-        copying.write(&log_path(to, log.generation), bytes, |offset, chunk| {
+        copying.write(disk, &log_path(to, log.generation), bytes, |offset, chunk| {
             chunk.copy_from_slice(&log.read(offset, chunk.len())?);
             Ok(())
         })?;

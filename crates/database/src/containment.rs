@@ -32,9 +32,26 @@ pub struct DamagedFile {
     pub lost_ids: Vec<Id>,
     /// Whether nothing of the file can be read.
     pub is_set_aside: bool,
+    /// Where the damaged bytes are kept, if another file was written in their place.
+    pub kept_as: Option<PathBuf>,
+    /// Whether its collection cannot be opened because of it.
+    pub keeps_closed: bool,
 }
 
 impl DamagedFile {
+    /// A file of which nothing is lost.
+    pub(crate) fn without_loss(file: PathBuf, problems: Vec<(u64, String)>) -> Self {
+        Self {
+            file,
+            problems,
+            lost_records: Some(0),
+            lost_ids: Vec::new(),
+            is_set_aside: false,
+            kept_as: None,
+            keeps_closed: false,
+        }
+    }
+
     /// Whether records are missing from what is found.
     pub fn is_loss(&self) -> bool {
         self.lost_records != Some(0)
@@ -61,11 +78,10 @@ impl LiveSegment {
         (self.segment.damage_version() > 0).then(|| {
             let lost = self.lost();
             DamagedFile {
-                file: self.segment.path().to_owned(),
                 problems: self.segment.known_problems(),
                 lost_records: Some(lost.len()),
                 lost_ids: self.segment.ids_of_lost(&lost),
-                is_set_aside: false,
+                ..DamagedFile::without_loss(self.segment.path().to_owned(), Vec::new())
             }
         })
     }
@@ -140,9 +156,10 @@ impl Collection {
 
     /// Whether anything is known to be damaged.
     pub fn is_damaged(&self) -> bool {
-        self.view().state().is_ok_and(|state| {
-            !state.set_aside().is_empty() || damage_version(state.segments()) > 0
-        })
+        !self.view().mended().is_empty()
+            || self.view().state().is_ok_and(|state| {
+                !state.set_aside().is_empty() || damage_version(state.segments()) > 0
+            })
     }
 
     /// What is known to be damaged. Searches and reads find out what they meet;
@@ -152,7 +169,12 @@ impl Collection {
     /// `Closed`, `NotFound`, `Io`.
     pub fn damage(&self) -> Result<Vec<DamagedFile>> {
         let state = self.state()?;
+        let mended = self.view().mended();
         let aside = state.set_aside().iter().map(SetAside::damage);
-        Ok(aside.chain(state.segments().iter().filter_map(LiveSegment::damage)).collect())
+        Ok(mended
+            .into_iter()
+            .chain(aside)
+            .chain(state.segments().iter().filter_map(LiveSegment::damage))
+            .collect())
     }
 }

@@ -1,7 +1,7 @@
 //! Making a folder of database files that appears as a whole or not at all.
 
-use std::fs::{self, File};
-use std::io::{ErrorKind, Write};
+use std::fs;
+use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 
 use crate::disk::Disk;
@@ -16,8 +16,6 @@ const CHUNK_BYTES: usize = 4 << 20;
 
 /// A folder that gets its name once it is complete and on the medium. Dropped before that, it is
 /// removed with all that is in it.
-///
-/// It is written to the operating system's files, wherever the database that is copied has its own.
 pub(crate) struct UnfinishedFolder {
     disk: Disk,
     path: PathBuf,
@@ -29,7 +27,7 @@ impl UnfinishedFolder {
     /// # Errors
     /// `InvalidArgument` where there is something at `target` but an empty folder, or somebody is
     /// at work on the same target, or was and was killed.
-    pub(crate) fn create(target: &Path) -> Result<Self> {
+    pub(crate) fn create(disk: &Disk, target: &Path) -> Result<Self> {
         let target = std::path::absolute(target).map_err(Error::io(target, "find"))?;
         let is_taken = match fs::symlink_metadata(&target) {
             Ok(metadata) => !metadata.is_dir() || !file_names(&target)?.is_empty(),
@@ -43,8 +41,8 @@ impl UnfinishedFolder {
             )));
         }
         let path = unfinished_path(&target);
-        match fs::create_dir(&path) {
-            Ok(()) => Ok(Self { disk: Disk::default(), path, target, is_complete: false }),
+        match disk.create_folder(&path) {
+            Ok(()) => Ok(Self { disk: disk.clone(), path, target, is_complete: false }),
             Err(error) if error.kind() == ErrorKind::AlreadyExists => {
                 Err(Error::InvalidArgument(format!(
                     "{} is there: another process is copying to the same place, or was killed \
@@ -68,8 +66,14 @@ impl UnfinishedFolder {
 
     /// Where the folder of a collection is in it, which is created.
     pub(crate) fn create_collection(&self, name: &str) -> Result<PathBuf> {
-        let folder = self.path.join(COLLECTIONS_FOLDER).join(name);
-        fs::create_dir_all(&folder).map_err(Error::io(&folder, "create"))?;
+        let collections = self.path.join(COLLECTIONS_FOLDER);
+        let folder = collections.join(name);
+        for folder in [&collections, &folder] {
+            match self.disk.create_folder(folder) {
+                Err(error) if error.kind() == ErrorKind::AlreadyExists => {}
+                created => created.map_err(Error::io(folder, "create"))?,
+            }
+        }
         Ok(folder)
     }
 
@@ -83,7 +87,8 @@ impl UnfinishedFolder {
             sync_directory(&self.disk, &collections)?;
         }
         sync_directory(&self.disk, &self.path)?;
-        fs::rename(&self.path, &self.target).map_err(Error::io(&self.target, "rename to"))?;
+        let named = self.disk.rename(&self.path, &self.target);
+        named.map_err(Error::io(&self.target, "rename to"))?;
         self.is_complete = true;
         self.target.parent().map_or(Ok(()), |parent| sync_directory(&self.disk, parent))
     }
@@ -93,7 +98,7 @@ impl Drop for UnfinishedFolder {
     fn drop(&mut self) {
         if !self.is_complete {
             // Where this fails, its name says what it is, and the next attempt names it.
-            let _ = fs::remove_dir_all(&self.path);
+            let _ = self.disk.remove_folder(&self.path);
         }
     }
 }
@@ -125,17 +130,18 @@ impl<'a> Copying<'a> {
     /// Writes a new file of so many bytes, which `read` fills in from an offset on, and flushes it.
     pub(crate) fn write(
         &mut self,
+        disk: &Disk,
         to: &Path,
         bytes: u64,
         read: impl Fn(u64, &mut [u8]) -> Result<()>,
     ) -> Result<()> {
-        let mut file = File::create_new(to).map_err(Error::io(to, "create"))?;
+        let file = disk.create(to).map_err(Error::io(to, "create"))?;
         let mut chunk = vec![0; CHUNK_BYTES.min(bytes as usize)];
         let mut offset = 0;
         while offset < bytes {
             let length = (chunk.len() as u64).min(bytes - offset) as usize;
             read(offset, &mut chunk[..length])?;
-            file.write_all(&chunk[..length]).map_err(Error::io(to, "write to"))?;
+            file.write_all_at(&chunk[..length], offset).map_err(Error::io(to, "write to"))?;
             offset += length as u64;
             self.advance(length as u64)?;
         }

@@ -9,6 +9,7 @@ use std::time::Duration;
 use parking_lot::{MappedMutexGuard, Mutex, MutexGuard};
 
 use crate::collection::Collection;
+use crate::containment::DamagedFile;
 use crate::database_snapshot::DatabaseSnapshot;
 use crate::disk::Disk;
 use crate::error::{Error, Result};
@@ -24,6 +25,7 @@ use crate::format::{
 use crate::index_options::IndexOptions;
 use crate::process::Owner;
 use crate::reader::Reader;
+use crate::salvage::salvage;
 use crate::schema::Schema;
 use crate::stats::CollectionStats;
 use crate::store::{Commitment, Store, TornTail};
@@ -331,6 +333,21 @@ impl Database {
         }
     }
 
+    /// Makes the logs of a collection sound that cannot be opened because of them; see [`salvage`].
+    pub(crate) fn salvage(&self, name: &str, accept_loss: bool) -> Result<Vec<DamagedFile>> {
+        let shared = self.writer()?;
+        // Held meanwhile, so that nobody opens it.
+        let collections = shared.collections()?;
+        if collections.get(name).is_none_or(Option::is_some) {
+            return Ok(Vec::new());
+        }
+        match salvage(&shared.options.disk, &shared.folder().join(name), accept_loss) {
+            // Opening it says so too.
+            Err(Error::Corrupt { .. }) => Ok(Vec::new()),
+            salvaged => salvaged,
+        }
+    }
+
     /// What the database takes. Reads every collection into memory.
     ///
     /// # Errors
@@ -415,7 +432,7 @@ impl Shared {
         let names: Vec<String> = collections.keys().cloned().collect();
         let store = |name: &String| self.store_among(&mut collections, name, None, None);
         let stores = names.iter().map(store).collect::<Result<Vec<_>>>()?;
-        DatabaseSnapshot::of_stores(&self.path, &stores)
+        DatabaseSnapshot::of_stores(&self.path, &self.options.disk, &stores)
     }
 
     fn drop_collection(&self, name: &str) -> Result<()> {

@@ -7,6 +7,7 @@ use std::sync::atomic::Ordering;
 
 use crate::collection::Collection;
 use crate::database::DatabaseStats;
+use crate::disk::Disk;
 use crate::error::{Error, Result};
 use crate::process::Owner;
 use crate::state::State;
@@ -28,6 +29,8 @@ use crate::writer::LogEnd;
 pub struct DatabaseSnapshot {
     /// The database's folder.
     source: Arc<Path>,
+    /// Where backups of it are written.
+    disk: Disk,
     collections: Arc<BTreeMap<String, Arc<FrozenCollection>>>,
     owner: Owner,
 }
@@ -67,7 +70,7 @@ impl FrozenCollection {
 
 impl DatabaseSnapshot {
     /// The stores of a database, sorted by name, now.
-    pub(crate) fn of_stores(source: &Path, stores: &[Arc<Store>]) -> Result<Self> {
+    pub(crate) fn of_stores(source: &Path, disk: &Disk, stores: &[Arc<Store>]) -> Result<Self> {
         // Once nobody writes to any of them, the states belong together.
         let writers = stores.iter().map(|store| store.lock_writer()).collect::<Result<Vec<_>>>()?;
         let mut collections = BTreeMap::new();
@@ -78,17 +81,30 @@ impl DatabaseSnapshot {
                 FrozenCollection::new(store.view(), &state, writer.log_end(), next_segment);
             collections.insert(store.view().name().to_owned(), frozen);
         }
-        Ok(Self::new(source, collections))
+        Ok(Self::new(source, disk, collections))
     }
 
-    pub(crate) fn new(source: &Path, collections: BTreeMap<String, Arc<FrozenCollection>>) -> Self {
+    pub(crate) fn new(
+        source: &Path,
+        disk: &Disk,
+        collections: BTreeMap<String, Arc<FrozenCollection>>,
+    ) -> Self {
         let collections = Arc::new(collections);
-        Self { source: source.into(), collections, owner: Owner::this_process() }
+        Self {
+            source: source.into(),
+            disk: disk.clone(),
+            collections,
+            owner: Owner::this_process(),
+        }
     }
 
     /// The folder of the database that it is of.
     pub(crate) fn source(&self) -> &Path {
         &self.source
+    }
+
+    pub(crate) fn disk(&self) -> &Disk {
+        &self.disk
     }
 
     pub(crate) fn frozen_collections(&self) -> impl Iterator<Item = &Arc<FrozenCollection>> {

@@ -1,4 +1,4 @@
-//! Every change to the files of a database goes through a [`Disk`], in one of ten kinds.
+//! Every change to the files of a database goes through a [`Disk`], in one of eleven kinds.
 //!
 //! In production that is the operating system's file interface and one comparison a change. Tests
 //! put an [`Interceptor`] in between, which sees each change before it happens, and may keep it
@@ -70,6 +70,13 @@ pub enum Change<'a> {
         /// The old name.
         from: &'a Path,
         /// The new name.
+        to: &'a Path,
+    },
+    /// A file gets a second name, in any folder, under which there is nothing.
+    Link {
+        /// A name that it has.
+        from: &'a Path,
+        /// Its second one.
         to: &'a Path,
     },
     /// A file is removed.
@@ -174,6 +181,10 @@ impl Disk {
 
     pub(crate) fn rename(&self, from: &Path, to: &Path) -> io::Result<()> {
         self.change(&Change::Rename { from, to }, || fs::rename(from, to))
+    }
+
+    pub(crate) fn hard_link(&self, from: &Path, to: &Path) -> io::Result<()> {
+        self.change(&Change::Link { from, to }, || fs::hard_link(from, to))
     }
 
     pub(crate) fn remove_file(&self, path: &Path) -> io::Result<()> {

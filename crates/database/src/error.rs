@@ -19,7 +19,7 @@ pub enum Error {
 
     /// Bytes that had reached the medium read back differently.
     #[error(
-        "{} is damaged at byte {offset}: {reason}; nothing was changed, restore the file from a backup",
+        "{} is damaged at byte {offset}: {reason}; nothing was changed, restore the file from a backup, or see what `rac repair` can save",
         .path.display()
     )]
     Corrupt {

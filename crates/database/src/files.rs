@@ -26,16 +26,39 @@ pub(crate) fn unfinished_path(path: &Path) -> PathBuf {
 
 /// Creates or replaces a small file: after a crash it has the old content or the new one.
 pub(crate) fn write_atomically(disk: &Disk, path: &Path, content: &[u8]) -> Result<()> {
+    put_in_place(disk, path, content)?;
+    match path.parent() {
+        Some(folder) => sync_directory(disk, folder),
+        None => Ok(()),
+    }
+}
+
+/// As [`write_atomically`], but for flushing the folder, which is the caller's to do.
+pub(crate) fn put_in_place(disk: &Disk, path: &Path, content: &[u8]) -> Result<()> {
     let unfinished = unfinished_path(path);
     let file = disk.create(&unfinished).map_err(Error::io(&unfinished, "create"))?;
     file.write_all_at(content, 0)
         .and_then(|()| file.sync_all())
         .map_err(Error::io(&unfinished, "write to"))?;
-    disk.rename(&unfinished, path).map_err(Error::io(path, "rename a file to"))?;
-    match path.parent() {
-        Some(folder) => sync_directory(disk, folder),
-        None => Ok(()),
+    disk.rename(&unfinished, path).map_err(Error::io(path, "rename a file to"))
+}
+
+/// Copied at a time.
+const CHUNK_BYTES: u64 = 4 << 20;
+
+/// Copies a file and flushes the copy. The folder is the caller's to flush.
+pub(crate) fn copy_file(disk: &Disk, from: &Path, to: &Path) -> Result<()> {
+    let source = File::open(from).map_err(Error::io(from, "open"))?;
+    let bytes = source.metadata().map_err(Error::io(from, "find the size of"))?.len();
+    let file = disk.create(to).map_err(Error::io(to, "create"))?;
+    let mut offset = 0;
+    while offset < bytes {
+        let mut chunk = vec![0; CHUNK_BYTES.min(bytes - offset) as usize];
+        read_exact_at(&source, &mut chunk, offset).map_err(Error::io(from, "read"))?;
+        file.write_all_at(&chunk, offset).map_err(Error::io(to, "write to"))?;
+        offset += chunk.len() as u64;
     }
+    file.sync_all().map_err(Error::io(to, "flush"))
 }
 
 /// The names in a folder, sorted. One that is not UTF-8, as all of ours are, comes altered.

@@ -13,6 +13,7 @@ use std::sync::Arc;
 
 use parking_lot::Mutex;
 
+use crate::containment::DamagedFile;
 use crate::database_snapshot::FrozenCollection;
 use crate::disk::Disk;
 use crate::error::{Error, Result};
@@ -20,7 +21,7 @@ use crate::generations::{generations, log_path};
 use crate::head::Head;
 use crate::held_file::HeldFile;
 use crate::log::LogFile;
-use crate::manifest::{Manifest, manifest_path};
+use crate::manifest::{Manifest, manifest_copy_path, manifest_path};
 use crate::opening::{open_log, open_segments};
 use crate::replay::{read_transactions, refuse_damage};
 use crate::schema::Schema;
@@ -42,6 +43,7 @@ pub(crate) struct Follower {
 /// How far the writer was followed.
 struct Position {
     folder: HeldFile,
+    /// The manifest, or its second copy where the first one is damaged.
     manifest: HeldFile,
     /// Numbers below this one were given to segments when the manifest was written.
     next_segment: u64,
@@ -60,6 +62,15 @@ struct Loaded {
     schema: Schema,
     manifest: Manifest,
     state: State,
+    fault: Option<DamagedFile>,
+}
+
+/// A manifest that was found, whatever it is.
+struct HeldManifest {
+    file: HeldFile,
+    manifest: Result<Manifest>,
+    /// The first copy, where this is the second.
+    fault: Option<DamagedFile>,
 }
 
 impl Follower {
@@ -67,8 +78,9 @@ impl Follower {
     /// `NotFound`, `Corrupt`, `Version`, `Io`; `InvalidArgument` for a collection of format version 1,
     /// which only opening for writing brings to the present one.
     pub(crate) fn open(name: &str, folder: PathBuf) -> Result<Self> {
-        let Loaded { position, schema, manifest, state } = load(name, &folder, &[])?;
+        let Loaded { position, schema, manifest, state, fault } = load(name, &folder, &[])?;
         let view = Arc::new(View::new(name, schema, manifest.index, state));
+        view.set_mended(fault.into_iter().collect());
         Ok(Self { view, folder, position: Mutex::new(position) })
     }
 
@@ -128,6 +140,7 @@ impl Follower {
             return Err(self.view.why_ended());
         }
         *position = loaded.position;
+        self.view.set_mended(loaded.fault.into_iter().collect());
         self.view.set_index(loaded.manifest.index);
         let old = self.view.change_state(|state| std::mem::replace(state, loaded.state))?;
         drop(old);
@@ -167,23 +180,18 @@ fn load(name: &str, folder: &Path, known: &[LiveSegment]) -> Result<Loaded> {
         };
         let held_folder = HeldFile::open(folder).map_err(not_found)?;
         let path = manifest_path(folder);
-        let held_manifest = match HeldFile::open(&path) {
-            Ok(held) => held,
-            Err(error) if error.kind() == ErrorKind::NotFound => {
-                if !held_folder.is_current().map_err(Error::io(folder, "look at"))? {
-                    continue;
-                }
-                return Err(Error::InvalidArgument(format!(
-                    "{} has format version 1: open the database for writing once",
-                    folder.display()
-                )));
+        let Some(HeldManifest { file: held_manifest, manifest, fault }) = hold_manifest(folder)?
+        else {
+            if !held_folder.is_current().map_err(Error::io(folder, "look at"))? {
+                continue;
             }
-            Err(error) => return Err(Error::io(&path, "open")(error)),
+            return Err(Error::InvalidArgument(format!(
+                "{} has no manifest, as in format version 1: open the database for writing once",
+                folder.display()
+            )));
         };
-        let mut bytes = Vec::new();
-        held_manifest.file().read_to_end(&mut bytes).map_err(Error::io(&path, "read"))?;
-        let loaded = Manifest::parse(&path, &bytes)
-            .and_then(|manifest| Ok((load_files(folder, &manifest, known)?, manifest)));
+        let loaded =
+            manifest.and_then(|manifest| Ok((load_files(folder, &manifest, known)?, manifest)));
         let is_current = |held: &HeldFile| held.is_current().map_err(Error::io(&path, "look at"));
         if !is_current(&held_folder)? {
             continue;
@@ -199,12 +207,47 @@ fn load(name: &str, folder: &Path, known: &[LiveSegment]) -> Result<Loaded> {
                     next_segment: manifest.next_segment,
                     tail,
                 };
-                return Ok(Loaded { position, schema, manifest, state });
+                return Ok(Loaded { position, schema, manifest, state, fault });
             }
             Err(_) if !is_current(&held_manifest)? => {}
             Err(error) => return Err(error),
         }
     }
+}
+
+/// The manifest, or its second copy where that alone can be read; `None` where there is neither.
+fn hold_manifest(folder: &Path) -> Result<Option<HeldManifest>> {
+    let mut first = None;
+    for path in [manifest_path(folder), manifest_copy_path(folder)] {
+        let file = match HeldFile::open(&path) {
+            Ok(file) => file,
+            Err(error) if error.kind() == ErrorKind::NotFound => continue,
+            Err(error) => return Err(Error::io(&path, "open")(error)),
+        };
+        let mut bytes = Vec::new();
+        file.file().read_to_end(&mut bytes).map_err(Error::io(&path, "read"))?;
+        let manifest = Manifest::parse(&path, &bytes);
+        let is_first = path == manifest_path(folder);
+        match manifest {
+            Err(Error::Corrupt { .. }) if is_first => {
+                first = Some(HeldManifest { file, manifest, fault: None });
+            }
+            Err(_) if first.is_some() => {}
+            manifest if is_first => return Ok(Some(HeldManifest { file, manifest, fault: None })),
+            manifest => {
+                let (path, problem) = match first {
+                    Some(HeldManifest {
+                        manifest: Err(Error::Corrupt { path, offset, reason }),
+                        ..
+                    }) => (path, (offset, reason)),
+                    _ => (manifest_path(folder), (0, "the file is missing".to_owned())),
+                };
+                let fault = Some(DamagedFile::without_loss(path, vec![problem]));
+                return Ok(Some(HeldManifest { file, manifest, fault }));
+            }
+        }
+    }
+    Ok(first)
 }
 
 fn load_files(

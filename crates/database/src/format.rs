@@ -16,7 +16,7 @@ pub const SEGMENT_MAGIC: [u8; 8] = *b"RACSEG\r\n";
 pub const MANIFEST_MAGIC: [u8; 8] = *b"RACMAN\r\n";
 
 /// The format this build writes, and the newest that it reads.
-pub const FORMAT_VERSION: u32 = 4;
+pub const FORMAT_VERSION: u32 = 5;
 
 /// Size of the file `FORMAT`: magic, version, checksum.
 pub const FORMAT_FILE_BYTES: usize = 16;
@@ -345,6 +345,13 @@ pub const COLLECTIONS_FOLDER: &str = "collections";
 
 /// The file that says which logs and segments a collection consists of.
 pub const MANIFEST_FILE: &str = "MANIFEST";
+
+/// A second copy of it, for when a byte of the first one is damaged.
+pub const MANIFEST_COPY_FILE: &str = "MANIFEST.copy";
+
+/// How the name of a damaged file ends that was kept when its collection was made sound; a number
+/// follows where there are several.
+pub const DAMAGED_SUFFIX: &str = ".damaged";
 
 /// How a log's file name ends.
 pub const LOG_SUFFIX: &str = ".log";

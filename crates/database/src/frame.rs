@@ -70,6 +70,34 @@ fn header_checksum(salt: u64, offset: u64, header: &[u8; FRAME_HEADER_BYTES]) ->
     hasher.finalize()
 }
 
+/// The polynomial of CRC-32, its bits in reverse.
+const POLYNOMIAL: u32 = 0xedb8_8320;
+
+/// What a checksum was so many zero bytes ago.
+fn before_zeros(mut checksum: u32, bytes: usize) -> u32 {
+    for _ in 0..bytes * 8 {
+        checksum = match checksum >> 31 {
+            0 => checksum << 1,
+            _ => ((checksum ^ POLYNOMIAL) << 1) | 1,
+        };
+    }
+    checksum
+}
+
+/// A salt with which these bytes are a header at this offset. If they are one, headers elsewhere in the
+/// same log are valid with it too: a checksum has 32 bits of what it knows of the log's own salt, and
+/// that is all that matters of it.
+pub(crate) fn fitting_salt(header: &[u8; FRAME_HEADER_BYTES], offset: u64) -> u64 {
+    let mut rest = crc32fast::Hasher::new();
+    rest.update(&offset.to_le_bytes());
+    rest.update(&header[4..]);
+    let stored = u32::from_le_bytes([header[0], header[1], header[2], header[3]]);
+    // crc(salt, rest) is crc(salt) moved over as many zeros as the rest is long, and crc(rest).
+    let of_salt = before_zeros(stored ^ rest.finalize(), 8 + FRAME_HEADER_BYTES - 4);
+    // Of eight bytes, the last four zero, the checksum is !moved(first ^ !0), moved over all eight.
+    u64::from(!before_zeros(!of_salt, 8))
+}
+
 /// A frame that is complete but for its header, which needs the place where it will stand.
 pub(crate) struct PreparedFrame {
     bytes: Vec<u8>,
@@ -133,6 +161,29 @@ mod tests {
             let mut flipped = bytes;
             flipped[bit / 8] ^= 1 << (bit % 8);
             assert_eq!(FrameHeader::decode(&flipped, 11, 128), None, "bit {bit}");
+        }
+    }
+
+    #[test]
+    fn a_header_tells_a_salt_for_all_headers_of_its_log() {
+        for salt in [0, 1, u64::MAX, 0x0123_4567_89ab_cdef] {
+            let header = |sequence, offset| {
+                let header = FrameHeader {
+                    payload_checksum: 77,
+                    length: 41,
+                    sequence,
+                    synced: 56,
+                    kind: FRAME_TRANSACTION,
+                };
+                (header, header.encode(salt, offset))
+            };
+            let fitting = fitting_salt(&header(1, 56).1, 56);
+            for (sequence, offset) in [(1, 56), (2, 144), (9, 1 << 40)] {
+                let (header, bytes) = header(sequence, offset);
+                assert_eq!(FrameHeader::decode(&bytes, fitting, offset), Some(header));
+                assert_eq!(FrameHeader::decode(&bytes, fitting, offset + 8), None);
+                assert_eq!(FrameHeader::decode(&bytes, fitting + 1, offset), None);
+            }
         }
     }
 

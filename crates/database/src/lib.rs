@@ -59,6 +59,7 @@ mod head;
 mod held_file;
 mod index_file;
 mod index_options;
+mod intact_frames;
 mod listing;
 mod log;
 mod manifest;
@@ -81,6 +82,7 @@ mod records;
 mod repair;
 mod replay;
 mod restore;
+mod salvage;
 mod schema;
 mod score;
 mod search;
@@ -120,7 +122,7 @@ pub use prepared::PreparedSearch;
 pub use record::{
     Batch, Document, FieldColumns, Hit, Id, Place, Record, ScoredId, Transaction, Written,
 };
-pub use restore::restore;
+pub use restore::{restore, restore_on};
 pub use schema::{Metric, Model, Schema};
 pub use search::SearchOptions;
 pub use sparse_index::{SparseIndex, SparseScorer};

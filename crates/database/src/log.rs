@@ -13,8 +13,11 @@ use crate::error::{Error, Result};
 use crate::files::{read_exact_at, unfinished_path};
 use crate::format::{
     FIELD_DENSE, FIELD_FIXED_BYTES, FIELD_SPARSE, FORMAT_VERSION, FRAME_ALIGNMENT,
-    LOG_HEADER_FIXED_BYTES, LOG_MAGIC, MAX_FIELD_NAME_BYTES, MAX_FIELDS, MAX_MODEL_TEXT_BYTES,
+    FRAME_HEADER_BYTES, LOG_HEADER_FIXED_BYTES, LOG_MAGIC, MAX_FIELD_NAME_BYTES, MAX_FIELDS,
+    MAX_MODEL_TEXT_BYTES,
 };
+use crate::frame::fitting_salt;
+use crate::frames::Frames;
 use crate::records::TextLocation;
 use crate::schema::{Metric, Model, Schema, element_code, element_from_code};
 use crate::vector_fields::{DenseField, FieldKind, VectorField};
@@ -26,6 +29,8 @@ pub(crate) struct LogFile {
     /// Makes this file's frame checksums unlike any other's, so that old disk blocks and logs
     /// stored inside records are never taken for frames.
     pub(crate) salt: u64,
+    /// The format version that it was written in.
+    pub(crate) version: u32,
     /// Where the first frame starts.
     pub(crate) first_frame: u64,
     pub(crate) file: DiskFile,
@@ -46,7 +51,8 @@ impl LogFile {
         let salt = RandomState::new().hash_one(generation);
         let header = encode_header(generation, salt, schema);
         file.write_all_at(&header, 0).map_err(Error::io(&unfinished, "write to"))?;
-        Ok(Self { path, generation, salt, first_frame: header.len() as u64, file })
+        let first_frame = header.len() as u64;
+        Ok(Self { path, generation, salt, version: FORMAT_VERSION, first_frame, file })
     }
 
     pub(crate) fn flush(&self) -> Result<()> {
@@ -77,10 +83,48 @@ impl LogFile {
             path: path.to_owned(),
             generation: header.generation,
             salt: header.salt,
+            version: header.version,
             first_frame: header.bytes,
             file,
         };
         Ok((log, header.schema))
+    }
+
+    /// Opens a log whose header is damaged, as that of a generation and a schema, to look for its
+    /// frames; `None` where it is too short to have any. If no frame has the salt that the header has,
+    /// it is one that the first frame fits.
+    ///
+    /// # Errors
+    /// `Io` where reading fails.
+    pub(crate) fn open_without_header(
+        path: &Path,
+        generation: u64,
+        schema: &Schema,
+    ) -> Result<Option<Self>> {
+        let file = Disk::default().open_read_only(path).map_err(Error::io(path, "open"))?;
+        let mut fixed = [0; LOG_HEADER_FIXED_BYTES];
+        match read_exact_at(file.as_file(), &mut fixed, 0) {
+            Err(error) if error.kind() == ErrorKind::UnexpectedEof => return Ok(None),
+            read => read.map_err(Error::io(path, "read"))?,
+        }
+        let mut salt = Reader::new(&fixed[24..32]);
+        let mut log = Self {
+            path: path.to_owned(),
+            generation,
+            salt: salt.u64().unwrap_or_default(),
+            version: FORMAT_VERSION,
+            first_frame: encode_header(generation, 0, schema).len() as u64,
+            file,
+        };
+        if Frames::new(&log)?.find_header(log.first_frame, |_| true)?.is_none() {
+            let mut header = [0; FRAME_HEADER_BYTES];
+            match read_exact_at(log.file.as_file(), &mut header, log.first_frame) {
+                Err(error) if error.kind() == ErrorKind::UnexpectedEof => return Ok(None),
+                read => read.map_err(Error::io(path, "read"))?,
+            }
+            log.salt = fitting_salt(&header, log.first_frame);
+        }
+        Ok(Some(log))
     }
 
     pub(crate) fn length(&self) -> Result<u64> {
@@ -118,6 +162,7 @@ impl LogFile {
 }
 
 struct Header {
+    version: u32,
     generation: u64,
     salt: u64,
     bytes: u64,
@@ -125,29 +170,35 @@ struct Header {
 }
 
 fn encode_header(generation: u64, salt: u64, schema: &Schema) -> Vec<u8> {
-    let (name, fingerprint) =
-        schema.model.as_ref().map_or(("", ""), |model| (&model.name, &model.fingerprint));
-    let fields = schema.fields.iter().flat_map(encode_field).collect::<Vec<u8>>();
-    let bytes = header_bytes(name.len(), fingerprint.len(), fields.len());
+    let schema = encode_schema(schema);
+    let bytes = header_bytes(schema.len());
     let mut header = Vec::with_capacity(bytes);
     header.extend_from_slice(&LOG_MAGIC);
     header.extend_from_slice(&FORMAT_VERSION.to_le_bytes());
     header.extend_from_slice(&(bytes as u32).to_le_bytes());
     header.extend_from_slice(&generation.to_le_bytes());
     header.extend_from_slice(&salt.to_le_bytes());
-    header.extend_from_slice(&(schema.dimension as u32).to_le_bytes());
-    let has_model = u8::from(schema.model.is_some());
-    let element = element_code(schema.element);
-    let field_count = schema.fields.len() as u8;
-    header.extend_from_slice(&[schema.metric.code(), has_model, element, field_count]);
-    header.extend_from_slice(&(name.len() as u32).to_le_bytes());
-    header.extend_from_slice(&(fingerprint.len() as u32).to_le_bytes());
-    header.extend_from_slice(name.as_bytes());
-    header.extend_from_slice(fingerprint.as_bytes());
-    header.extend_from_slice(&fields);
+    header.extend_from_slice(&schema);
     header.resize(bytes - 4, 0);
     header.extend_from_slice(&crc32fast::hash(&header).to_le_bytes());
     header
+}
+
+/// What a log header has behind the salt.
+pub(crate) fn encode_schema(schema: &Schema) -> Vec<u8> {
+    let (name, fingerprint) =
+        schema.model.as_ref().map_or(("", ""), |model| (&model.name, &model.fingerprint));
+    let mut bytes = (schema.dimension as u32).to_le_bytes().to_vec();
+    let has_model = u8::from(schema.model.is_some());
+    let element = element_code(schema.element);
+    let field_count = schema.fields.len() as u8;
+    bytes.extend_from_slice(&[schema.metric.code(), has_model, element, field_count]);
+    bytes.extend_from_slice(&(name.len() as u32).to_le_bytes());
+    bytes.extend_from_slice(&(fingerprint.len() as u32).to_le_bytes());
+    bytes.extend_from_slice(name.as_bytes());
+    bytes.extend_from_slice(fingerprint.as_bytes());
+    bytes.extend(schema.fields.iter().flat_map(encode_field));
+    bytes
 }
 
 fn encode_field(field: &VectorField) -> Vec<u8> {
@@ -162,10 +213,16 @@ fn encode_field(field: &VectorField) -> Vec<u8> {
     bytes
 }
 
-/// The fixed part, both texts, the fields and the checksum, rounded up so that frames are aligned.
-fn header_bytes(name: usize, fingerprint: usize, fields: usize) -> usize {
-    (LOG_HEADER_FIXED_BYTES + name + fingerprint + fields + 4).next_multiple_of(FRAME_ALIGNMENT)
+/// What stands before the schema, the schema and the checksum, rounded up so that frames are aligned.
+fn header_bytes(schema: usize) -> usize {
+    (BEFORE_SCHEMA + schema + 4).next_multiple_of(FRAME_ALIGNMENT)
 }
+
+/// Where the schema begins in a header.
+const BEFORE_SCHEMA: usize = 32;
+
+/// Bytes of a schema without a model and fields.
+const SCHEMA_FIXED_BYTES: usize = LOG_HEADER_FIXED_BYTES - BEFORE_SCHEMA;
 
 fn read_header(path: &Path, file: &File) -> Result<Header> {
     let mut fixed = [0; LOG_HEADER_FIXED_BYTES];
@@ -183,8 +240,8 @@ fn read_header(path: &Path, file: &File) -> Result<Header> {
     }
     let bytes = u32::from_le_bytes([fixed[12], fixed[13], fixed[14], fixed[15]]) as usize;
     let most_of_fields = MAX_FIELDS * (FIELD_FIXED_BYTES + MAX_FIELD_NAME_BYTES);
-    let most = header_bytes(MAX_MODEL_TEXT_BYTES, MAX_MODEL_TEXT_BYTES, most_of_fields);
-    if !(header_bytes(0, 0, 0)..=most).contains(&bytes) {
+    let most = header_bytes(SCHEMA_FIXED_BYTES + 2 * MAX_MODEL_TEXT_BYTES + most_of_fields);
+    if !(header_bytes(SCHEMA_FIXED_BYTES)..=most).contains(&bytes) {
         return Err(Error::corrupt(path, 12, "the header's length is impossible"));
     }
     let mut header = vec![0; bytes];
@@ -211,10 +268,16 @@ fn read_error(path: &Path, offset: u64, error: io::Error) -> Error {
 fn parse_header(content: &[u8]) -> Option<Header> {
     let mut reader = Reader::new(content);
     reader.take(LOG_MAGIC.len())?;
-    reader.u32()?;
+    let version = reader.u32()?;
     let bytes = reader.u32()?;
     let generation = reader.u64()?;
     let salt = reader.u64()?;
+    let schema = parse_schema(&mut reader)?;
+    Some(Header { version, generation, salt, bytes: u64::from(bytes), schema })
+}
+
+/// What [`encode_schema`] wrote. It may make no sense.
+pub(crate) fn parse_schema(reader: &mut Reader<'_>) -> Option<Schema> {
     let dimension = reader.u32()? as usize;
     // Zero before format version 4.
     let [metric, has_model, element, field_count] = reader.array()?;
@@ -222,8 +285,8 @@ fn parse_header(content: &[u8]) -> Option<Header> {
     let fingerprint_bytes = reader.u32()? as usize;
     let name = String::from_utf8(reader.take(name_bytes)?.to_vec()).ok()?;
     let fingerprint = String::from_utf8(reader.take(fingerprint_bytes)?.to_vec()).ok()?;
-    let fields = (0..field_count).map(|_| parse_field(&mut reader)).collect::<Option<_>>()?;
-    let schema = Schema {
+    let fields = (0..field_count).map(|_| parse_field(reader)).collect::<Option<_>>()?;
+    Some(Schema {
         dimension,
         metric: Metric::from_code(metric)?,
         element: match element {
@@ -237,8 +300,7 @@ fn parse_header(content: &[u8]) -> Option<Header> {
             _ => return None,
         },
         fields,
-    };
-    Some(Header { generation, salt, bytes: u64::from(bytes), schema })
+    })
 }
 
 fn parse_field(reader: &mut Reader<'_>) -> Option<VectorField> {

@@ -3,6 +3,7 @@
 use std::path::Path;
 use std::sync::Arc;
 
+use crate::containment::DamagedFile;
 use crate::derived_files::derived_segment;
 use crate::disk::Disk;
 use crate::error::{Error, Result};
@@ -12,8 +13,9 @@ use crate::generations::{generation_of, generations, log_path, number_of};
 use crate::head::Head;
 use crate::index_options::IndexOptions;
 use crate::log::LogFile;
-use crate::manifest::{Manifest, SegmentEntry};
+use crate::manifest::{self, Known, Manifest, SegmentEntry, manifest_path};
 use crate::replay::{Replayed, replay};
+use crate::salvage::keep;
 use crate::schema::Schema;
 use crate::segment::{Segment, segment_path};
 use crate::set_aside::{SetAside, reconcile};
@@ -26,6 +28,8 @@ pub(crate) struct Opened {
     /// The log that takes the writes.
     pub(crate) log: Arc<LogFile>,
     pub(crate) replayed: Replayed,
+    /// A copy of the manifest that was damaged, and was written anew from the other one.
+    pub(crate) mended: Option<DamagedFile>,
 }
 
 /// Reads the manifest, maps the segments and replays the logs. Cuts a torn tail off, removes files
@@ -35,23 +39,26 @@ pub(crate) struct Opened {
 /// `Corrupt` for damage, `Version` for a newer release's files, `Io`.
 pub(crate) fn open(disk: &Disk, folder: &Path) -> Result<Opened> {
     let corrupt = |reason: String| Error::Corrupt { path: folder.to_owned(), offset: 0, reason };
-    let known = Manifest::read(folder)?;
+    let known = manifest::known(folder)?;
     let logs = generations(folder)?;
     let Some(&newest) = logs.last() else {
         return Err(corrupt("the collection's folder holds no log".to_owned()));
     };
-    let manifest = match known {
-        Some(manifest) => manifest,
+    let Known { manifest, mut fault, is_current } = match known {
+        Some(known) => known,
         // Of the logs of format version 1 the newest is the collection.
-        None => {
-            let manifest = Manifest::new(newest, IndexOptions::default());
-            manifest.write(disk, folder)?;
-            manifest
+        None if needs_no_manifest(folder, newest)? => {
+            let (_, schema) = open_log(disk, folder, newest, false)?;
+            let manifest = Manifest::new(newest, IndexOptions::default(), schema);
+            Known { manifest, fault: None, is_current: false }
         }
+        None => return Err(Error::corrupt(&manifest_path(folder), 0, "the file is missing")),
     };
-    if newest < manifest.first_log {
-        return Err(corrupt(format!("log {} is missing", manifest.first_log)));
+    if fault.is_some() && needs_no_manifest(folder, newest).is_ok_and(|is_so| is_so) {
+        // It was being given its first one.
+        fault = None;
     }
+    let newest = newest.max(manifest.first_log);
     let mut generation = manifest.first_log;
     let (log, schema) = open_log(disk, folder, generation, true)?;
     let (segments, aside) = open_segments(folder, &manifest, &schema, &[], Some(disk))?;
@@ -60,17 +67,18 @@ pub(crate) fn open(disk: &Disk, folder: &Path) -> Result<Opened> {
     let mut state = State::new(segments, manifest.documents.clone(), head);
     state.set_aside_segments(aside);
     loop {
-        let replayed = replay(&log, &schema, state)?;
+        let replayed = replay(&log, &schema, state, generation < newest)?;
         if generation == newest {
             // A process that was killed between a rename and the flush of the folder leaves names
             // that are not on the medium yet. What is removed or written from here on relies on them.
             sync_directory(disk, folder)?;
+            let mended = fault.map(|fault| keep_damaged(disk, fault)).transpose()?;
+            // Before files are removed that only the other copy may need.
+            if !is_current {
+                manifest.clone().upgraded(&schema).write(disk, folder)?;
+            }
             remove_outdated(disk, folder, &manifest)?;
-            return Ok(Opened { schema, manifest, log, replayed });
-        }
-        // The next log was begun after this one had been sealed and flushed.
-        if !replayed.sealed || replayed.bytes_cut > 0 {
-            return Err(log.corrupt(replayed.end, "the log ends without a seal, but was continued"));
+            return Ok(Opened { schema, manifest, log, replayed, mended });
         }
         generation += 1;
         let (next, next_schema) = open_log(disk, folder, generation, true)?;
@@ -83,13 +91,37 @@ pub(crate) fn open(disk: &Disk, folder: &Path) -> Result<Opened> {
     }
 }
 
+/// Whether a collection is of format version 1, which had no manifests.
+///
+/// # Errors
+/// As [`open_log`].
+pub(crate) fn needs_no_manifest(folder: &Path, newest: u64) -> Result<bool> {
+    let (log, _) = open_log(&Disk::default(), folder, newest, false)?;
+    Ok(log.version == 1)
+}
+
+/// Keeps a copy of the manifest that is damaged, for whoever wants to know, before another one is
+/// written in its place.
+fn keep_damaged(disk: &Disk, fault: Error) -> Result<DamagedFile> {
+    let Error::Corrupt { path, offset, reason } = fault else { return Err(fault) };
+    let kept_as = keep(disk, &path)?;
+    Ok(DamagedFile { kept_as, ..DamagedFile::without_loss(path, vec![(offset, reason)]) })
+}
+
+/// # Errors
+/// `Corrupt` for one that is missing or another one's; as [`LogFile::open`].
 pub(crate) fn open_log(
     disk: &Disk,
     folder: &Path,
     generation: u64,
     writable: bool,
 ) -> Result<(LogFile, Schema)> {
-    let (log, schema) = LogFile::open(disk, &log_path(folder, generation), writable)?;
+    let path = log_path(folder, generation);
+    let (log, schema) =
+        LogFile::open(disk, &path, writable).map_err(|error| match error.is_missing_file() {
+            true => Error::corrupt(&path, 0, "the file is missing"),
+            false => error,
+        })?;
     match log.generation == generation {
         true => Ok((log, schema)),
         false => Err(log.corrupt(16, "the header's generation is not the file name's")),

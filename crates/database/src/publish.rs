@@ -40,7 +40,7 @@ impl Store {
     pub(crate) fn publish(&self) -> Result<()> {
         let mut published = self.published.lock();
         let next_segment = self.next_segment.load(Ordering::Relaxed);
-        let manifest = Manifest::of(&*self.state()?, self.index(), next_segment);
+        let manifest = Manifest::of(&*self.state()?, self.schema(), self.index(), next_segment);
         // What the manifest says of deleted rows must not outlive the frames that say it too: else
         // a power failure would keep half of a transaction.
         self.commit().sync_all()?;

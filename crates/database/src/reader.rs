@@ -7,6 +7,7 @@ use std::sync::Arc;
 use parking_lot::{MappedMutexGuard, Mutex, MutexGuard};
 
 use crate::database_snapshot::DatabaseSnapshot;
+use crate::disk::Disk;
 use crate::error::{Error, Result};
 use crate::folder::{collection_names, read_format_file};
 use crate::follower::Follower;
@@ -80,7 +81,7 @@ impl Reader {
                 Err(error) => return Err(error),
             }
         }
-        Ok(DatabaseSnapshot::new(&self.path, collections))
+        Ok(DatabaseSnapshot::new(&self.path, &Disk::default(), collections))
     }
 
     pub(crate) fn close(&self) {

@@ -21,20 +21,44 @@ impl Database {
     /// are, unless `accept_loss` says to do without them: then the files that they were in are
     /// removed, after those that can be read were written elsewhere.
     ///
+    /// A collection that a damaged log keeps closed is opened if that loses nothing, or
+    /// `accept_loss` says to do without what is lost: the log's transactions that are whole are
+    /// written anew, and the damaged file is kept under another name. Records that a lost
+    /// transaction replaced or deleted are then back as they were before it.
+    ///
     /// # Errors
-    /// `ReadOnly`, `Closed`, `Io`; `Interrupted` where `progress` said so.
+    /// `ReadOnly`, `Closed`, `Io`, `Version`; `Interrupted` where `progress` said so.
     pub fn repair(
         &self,
         accept_loss: bool,
         progress: Progress<'_>,
     ) -> Result<Vec<(String, Vec<DamagedFile>)>> {
         let repaired = |name: String| {
-            let collection = self.collection(&name, None)?;
-            let damage = collection.repair(accept_loss, progress)?;
+            let mut damage = match self.collection(&name, None) {
+                Err(Error::Corrupt { .. }) => self.salvage(&name, accept_loss)?,
+                _ => Vec::new(),
+            };
+            if !damage.iter().any(|file| file.keeps_closed) {
+                match self.collection(&name, None) {
+                    Err(error @ Error::Corrupt { .. }) => damage.push(keeps_closed(error)?),
+                    collection => damage.extend(collection?.repair(accept_loss, progress)?),
+                }
+            }
             Ok((name, damage))
         };
         self.collections()?.into_iter().map(repaired).collect()
     }
+}
+
+/// What is said of a file that keeps its collection closed, whatever else is tried.
+fn keeps_closed(error: Error) -> Result<DamagedFile> {
+    let Error::Corrupt { path, offset, reason } = error else { return Err(error) };
+    Ok(DamagedFile {
+        lost_records: None,
+        is_set_aside: true,
+        keeps_closed: true,
+        ..DamagedFile::without_loss(path, vec![(offset, reason)])
+    })
 }
 
 impl Collection {
@@ -53,6 +77,7 @@ impl Collection {
         }
         let mut before = self.damage()?;
         before.extend(store.remove_damaged_indexes()?);
+        self.view().set_mended(Vec::new());
         store.rebuild(progress)?;
         if accept_loss {
             store.give_up_lost(progress)?;
@@ -83,13 +108,7 @@ impl Store {
                 }
                 _ => {}
             }
-            damaged.push(DamagedFile {
-                file,
-                problems: vec![(offset, reason)],
-                lost_records: Some(0),
-                lost_ids: Vec::new(),
-                is_set_aside: false,
-            });
+            damaged.push(DamagedFile::without_loss(file, vec![(offset, reason)]));
         }
         Ok(damaged)
     }

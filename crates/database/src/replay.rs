@@ -27,11 +27,17 @@ pub(crate) struct Replayed {
 ///
 /// The first bad frame, at X, is either the torn end of writes that nobody was told are on the
 /// medium, or damage to writes that were. It is damage if any frame behind it was written
-/// knowing that the log up to beyond X was on the medium.
+/// knowing that the log up to beyond X was on the medium. Where another log continues this one, any
+/// end but a seal is damage: the next one was begun after that had been flushed.
 ///
 /// # Errors
 /// `Corrupt` for damage; then nothing is cut.
-pub(crate) fn replay(log: &LogFile, schema: &Schema, mut state: State) -> Result<Replayed> {
+pub(crate) fn replay(
+    log: &LogFile,
+    schema: &Schema,
+    mut state: State,
+    is_continued: bool,
+) -> Result<Replayed> {
     let mut log_end = LogEnd::of_empty(log);
     let (frames, fault) = read_transactions(log, schema, &mut log_end, &mut |changes, offset| {
         let replaced = state.replaced_by(&changes)?;
@@ -43,6 +49,9 @@ pub(crate) fn replay(log: &LogFile, schema: &Schema, mut state: State) -> Result
         refuse_damage(log, &frames, next_sequence, &fault)?;
     }
     let bytes_cut = frames.end() - end;
+    if is_continued && (!sealed || bytes_cut > 0) {
+        return Err(log.corrupt(end, "the log ends without a seal, but was continued"));
+    }
     if bytes_cut > 0 {
         log.file.set_length(end).map_err(Error::io(&log.path, "cut the torn tail off"))?;
     }

@@ -6,10 +6,13 @@ use std::path::{Path, PathBuf};
 
 use crate::copying::{Copying, UnfinishedFolder};
 use crate::derived_files::{derived_segment, verify_derived};
+use crate::disk::Disk;
 use crate::error::{Error, Result};
 use crate::files::{file_names, read_exact_at};
 use crate::folder::{collection_names, read_format_file};
-use crate::format::{COLLECTIONS_FOLDER, FORMAT_FILE, LOCK_FILE, MANIFEST_FILE, SEGMENT_SUFFIX};
+use crate::format::{
+    COLLECTIONS_FOLDER, FORMAT_FILE, LOCK_FILE, MANIFEST_COPY_FILE, MANIFEST_FILE, SEGMENT_SUFFIX,
+};
 use crate::generations::{generation_of, number_of};
 use crate::upkeep::Progress;
 
@@ -29,6 +32,19 @@ pub fn restore(
     target: impl AsRef<Path>,
     progress: Progress<'_>,
 ) -> Result<()> {
+    restore_on(&Disk::default(), backup, target, progress)
+}
+
+/// As [`restore`], to where tests put something between the target and its files.
+///
+/// # Errors
+/// As [`restore`].
+pub fn restore_on(
+    disk: &Disk,
+    backup: impl AsRef<Path>,
+    target: impl AsRef<Path>,
+    progress: Progress<'_>,
+) -> Result<()> {
     let (backup, target) = (backup.as_ref(), target.as_ref());
     if read_format_file(&backup.join(FORMAT_FILE))?.is_none() {
         let reason = "there is no file FORMAT";
@@ -38,14 +54,14 @@ pub fn restore(
     let files = database_files(backup)?;
     let bytes = files.iter().map(|(_, bytes)| bytes).sum();
     let mut copying = Copying::new(format!("restoring {}", target.display()), bytes, progress);
-    let folder = UnfinishedFolder::create(target)?;
+    let folder = UnfinishedFolder::create(disk, target)?;
     for name in names_of_collections(backup)? {
         folder.create_collection(&name)?;
     }
     for (path, bytes) in files {
         let from = backup.join(&path);
         let file = File::open(&from).map_err(Error::io(&from, "open"))?;
-        copying.write(&folder.path().join(&path), bytes, |offset, chunk| {
+        copying.write(disk, &folder.path().join(&path), bytes, |offset, chunk| {
             read_exact_at(&file, chunk, offset).map_err(Error::io(&from, "read"))
         })?;
     }
@@ -79,7 +95,7 @@ fn database_files(backup: &Path) -> Result<Vec<(PathBuf, u64)>> {
     for collection in names_of_collections(backup)? {
         let folder = Path::new(COLLECTIONS_FOLDER).join(collection);
         let is_ours = |name: &String| {
-            name == MANIFEST_FILE
+            [MANIFEST_FILE, MANIFEST_COPY_FILE].contains(&name.as_str())
                 || generation_of(name).is_some()
                 || number_of(name, SEGMENT_SUFFIX).is_some()
         };

@@ -58,12 +58,11 @@ impl SetAside {
 
     pub(crate) fn damage(&self) -> DamagedFile {
         let live = |rows: u32| u64::from(rows).saturating_sub(self.dead.len());
+        let problems = vec![(self.offset, self.what.clone())];
         DamagedFile {
-            file: self.file.clone(),
-            problems: vec![(self.offset, self.what.clone())],
             lost_records: self.rows.map(live),
-            lost_ids: Vec::new(),
             is_set_aside: true,
+            ..DamagedFile::without_loss(self.file.clone(), problems)
         }
     }
 }

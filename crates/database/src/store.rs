@@ -132,7 +132,7 @@ impl Store {
         let log = LogFile::create(disk, log_path(folder, 1), 1, schema)?;
         log.flush()?;
         log.publish(disk)?;
-        Manifest::new(1, index).write(disk, folder)?;
+        Manifest::new(1, index, schema.clone()).write(disk, folder)?;
         sync_directory(disk, folder)
     }
 
@@ -145,7 +145,8 @@ impl Store {
         options: &Options,
         upkeep: Arc<Upkeep>,
     ) -> Result<(Arc<Self>, Option<TornTail>)> {
-        let Opened { schema, manifest, log, replayed } = opening::open(&options.disk, &folder)?;
+        let Opened { schema, manifest, log, replayed, mended } =
+            opening::open(&options.disk, &folder)?;
         let torn = TornTail { offset: replayed.end, bytes: replayed.bytes_cut };
         let torn = Some(torn).filter(|torn| torn.bytes > 0);
         let store = Arc::new(Self {
@@ -174,6 +175,7 @@ impl Store {
             outcomes: Mutex::default(),
             outcome_known: Condvar::new(),
         });
+        store.view.set_mended(mended.into_iter().collect());
         store.look_after()?;
         Ok((store, torn))
     }

@@ -10,10 +10,11 @@ use crate::disk::Disk;
 use crate::error::{Error, Result};
 use crate::folder::{collection_names, read_format_file};
 use crate::format::{COLLECTIONS_FOLDER, FORMAT_FILE, FRAME_TRANSACTION};
-use crate::frames::{Fault, Frames};
 use crate::generations::{generations, log_path};
+use crate::intact_frames::{Found, walk_intact};
 use crate::log::LogFile;
-use crate::manifest::{Manifest, SegmentEntry};
+use crate::manifest::{self, Manifest, SegmentEntry, manifest_path};
+use crate::opening;
 use crate::record::Id;
 use crate::schema::Schema;
 use crate::segment::{Segment, segment_path};
@@ -125,19 +126,24 @@ enum Missing {
 
 fn verify_collection(folder: &Path, name: String) -> CollectionReport {
     for _ in 1..ATTEMPTS {
-        let before = Manifest::read(folder).ok();
+        let before = manifest_of(folder);
         let mut report = CollectionReport { name: name.clone(), ..CollectionReport::default() };
         let outcome = verify_files(folder, Missing::Error, &mut report);
         if !outcome.as_ref().is_err_and(Error::is_missing_file) {
             return finish(outcome, report, folder);
         }
-        if Manifest::read(folder).ok() == before {
+        if manifest_of(folder) == before {
             break;
         }
     }
     let mut report = CollectionReport { name, ..CollectionReport::default() };
     let outcome = verify_files(folder, Missing::Problem, &mut report);
     finish(outcome, report, folder)
+}
+
+/// What counts in a folder, if anything says so.
+fn manifest_of(folder: &Path) -> Option<Manifest> {
+    manifest::known(folder).ok().flatten().map(|known| known.manifest)
 }
 
 fn finish(outcome: Result<()>, mut report: CollectionReport, folder: &Path) -> CollectionReport {
@@ -165,7 +171,7 @@ fn problem(error: Error, folder: &Path) -> Problem {
 }
 
 fn verify_files(folder: &Path, missing: Missing, report: &mut CollectionReport) -> Result<()> {
-    let manifest = Manifest::read(folder)?;
+    let known = manifest::known(folder)?;
     let logs = generations(folder)?;
     let Some(&newest) = logs.last() else {
         report.problems.push(Problem {
@@ -175,6 +181,14 @@ fn verify_files(folder: &Path, missing: Missing, report: &mut CollectionReport) 
         });
         return Ok(());
     };
+    let is_missing = known.is_none() && !opening::needs_no_manifest(folder, newest)?;
+    let manifest = known.map(|known| {
+        report.problems.extend(known.fault.map(|error| problem(error, folder)));
+        known.manifest
+    });
+    if is_missing {
+        return Err(Error::corrupt(&manifest_path(folder), 0, "the file is missing"));
+    }
     // Of the logs of format version 1 the newest is the collection.
     let first = manifest.as_ref().map_or(newest, |manifest| manifest.first_log);
     let mut segments = Vec::new();
@@ -204,15 +218,8 @@ fn verify_files(folder: &Path, missing: Missing, report: &mut CollectionReport) 
             verify_derived_files(folder, &segments, report)?;
         }
         report.bytes += log.length()?;
-        let mut check = Check {
-            log: &log,
-            segments: &mut segments,
-            ids: &mut ids,
-            next_sequence: 1,
-            synced: 0,
-            sealed: true,
-            report,
-        };
+        let mut check =
+            Check { log: &log, segments: &mut segments, ids: &mut ids, sealed: true, report };
         if log.generation != generation {
             check.problem(16, "the header's generation is not the file name's");
         }
@@ -270,9 +277,6 @@ struct Check<'a> {
     segments: &'a mut Vec<LiveSegment>,
     /// Live ids that the logs have brought.
     ids: &'a mut HashSet<Id>,
-    next_sequence: u64,
-    /// A frame that was found behind a bad one knew the log up to here to be on the medium.
-    synced: u64,
     /// Whether the last frame is a seal, or there is no frame at all.
     sealed: bool,
     report: &'a mut CollectionReport,
@@ -285,17 +289,14 @@ impl Check<'_> {
     }
 
     fn walk(&mut self, schema: &Schema) -> Result<()> {
-        let mut frames = Frames::new(self.log)?;
-        loop {
-            let offset = frames.offset();
-            let fault = match frames.next()? {
-                None => return Ok(()),
-                Some(Ok(frame)) => {
+        let log = self.log;
+        walk_intact(log, &mut |found| {
+            match found {
+                Found::Frame { offset, frame, missing } => {
                     self.report.frames += 1;
-                    if frame.header.sequence != self.next_sequence {
+                    if missing > 0 {
                         self.problem(offset, "frames before this one are missing");
                     }
-                    self.next_sequence = frame.header.sequence.saturating_add(1);
                     self.sealed = frame.header.kind != FRAME_TRANSACTION;
                     if !self.sealed {
                         match transaction::decode(frame.payload, schema) {
@@ -303,14 +304,14 @@ impl Check<'_> {
                             None => self.problem(offset, "a frame's content is impossible"),
                         }
                     }
-                    continue;
                 }
-                Some(Err(fault)) => fault,
-            };
-            if !self.pass(&mut frames, fault)? {
-                return Ok(());
+                Found::Gap(gap) if gap.is_unfinished => {
+                    self.report.unfinished_bytes = gap.end - gap.start;
+                }
+                Found::Gap(gap) => self.problem(gap.start, gap.reason),
             }
-        }
+            Ok(())
+        })
     }
 
     fn apply(&mut self, changes: Changes) {
@@ -327,37 +328,5 @@ impl Check<'_> {
             }
         }
         self.ids.extend(written);
-    }
-
-    /// Finds the frame to go on with behind a bad one; false where the rest is an unfinished
-    /// write, which a fault is unless a later frame knew its bytes to be on the medium.
-    fn pass(&mut self, frames: &mut Frames<'_>, fault: Fault) -> Result<bool> {
-        let bad = frames.offset();
-        let next = self.next_sequence;
-        if bad >= self.synced {
-            let later =
-                frames.find_header(bad, |header| header.sequence >= next && header.synced > bad)?;
-            let Some((_, header)) = later else {
-                self.report.unfinished_bytes = frames.end() - bad;
-                return Ok(false);
-            };
-            self.synced = header.synced;
-        }
-        self.problem(bad, fault.reason);
-        let resume_at = match fault.next_frame {
-            Some(offset) => {
-                self.next_sequence += 1;
-                offset
-            }
-            None => match frames.find_header(bad, |header| header.sequence >= next)? {
-                Some((offset, header)) => {
-                    self.next_sequence = header.sequence;
-                    offset
-                }
-                None => frames.end(),
-            },
-        };
-        frames.resume_at(resume_at);
-        Ok(true)
     }
 }

@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 
 use parking_lot::{MappedRwLockReadGuard, Mutex, RwLock, RwLockReadGuard};
 
+use crate::containment::DamagedFile;
 use crate::error::{Error, Result};
 use crate::index_options::IndexOptions;
 use crate::process::Owner;
@@ -25,6 +26,8 @@ pub(crate) struct View {
     /// Held for a moment only, whatever else is held.
     index: Mutex<IndexOptions>,
     scratches: Arc<Scratches>,
+    /// Manifests and logs that were damaged when it was opened, without which it goes on.
+    mended: Mutex<Vec<DamagedFile>>,
     /// Memory that codes of graphs may take.
     code_bytes: u64,
     searched: Attention,
@@ -72,6 +75,7 @@ impl View {
             state: RwLock::new(Access::Open(Box::new(state))),
             index: Mutex::new(index),
             scratches: Arc::default(),
+            mended: Mutex::default(),
             code_bytes: u64::MAX,
             searched: Attention::new(),
             searched_by_words: Attention::new(),
@@ -81,6 +85,15 @@ impl View {
     /// The same, whose codes of graphs take no more memory than this.
     pub(crate) fn with_code_bytes(self, code_bytes: u64) -> Self {
         Self { code_bytes, ..self }
+    }
+
+    /// What was damaged when it was opened, and costs nothing any more.
+    pub(crate) fn mended(&self) -> Vec<DamagedFile> {
+        self.mended.lock().clone()
+    }
+
+    pub(crate) fn set_mended(&self, mended: Vec<DamagedFile>) {
+        *self.mended.lock() = mended;
     }
 
     pub(crate) fn code_bytes(&self) -> u64 {

@@ -184,7 +184,7 @@ fn a_newer_format_version_is_named_and_left_alone() {
         newer[8..12].copy_from_slice(&7u32.to_le_bytes());
         fs::write(&file, &newer).unwrap();
         let error = try_open(folder.path()).unwrap_err();
-        assert!(matches!(error, Error::Version { found: 7, supported: 4, .. }), "{error}");
+        assert!(matches!(error, Error::Version { found: 7, supported: 5, .. }), "{error}");
         assert_eq!(fs::read(&file).unwrap(), newer);
         fs::write(&file, &whole).unwrap();
     }
@@ -222,7 +222,7 @@ fn what_an_interrupted_flush_merge_or_creation_leaves_is_cleaned_up() {
         .map(|entry| entry.unwrap().file_name().into_string().unwrap())
         .collect();
     files.sort();
-    assert_eq!(files, ["000001.seg", "000002.log", "MANIFEST"]);
+    assert_eq!(files, ["000001.seg", "000002.log", "MANIFEST", "MANIFEST.copy"]);
 }
 
 #[test]

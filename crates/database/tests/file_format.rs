@@ -662,12 +662,12 @@ fn a_database_is_on_disk_as_the_document_says() {
     let format_file = fs::read(folder.path().join("FORMAT")).unwrap();
     let mut bytes = Bytes(&format_file);
     assert_eq!(bytes.take(8), b"RACDB\r\n\x1a");
-    assert_eq!((bytes.number(4), bytes.number(4)), (4, checksum(&[&format_file[..12]])));
+    assert_eq!((bytes.number(4), bytes.number(4)), (5, checksum(&[&format_file[..12]])));
 
     let log = fs::read(log_file(folder.path())).unwrap();
     let mut bytes = Bytes(&log);
     assert_eq!(bytes.take(8), b"RACLOG\r\n");
-    assert_eq!((bytes.number(4), bytes.number(4)), (4, 64));
+    assert_eq!((bytes.number(4), bytes.number(4)), (5, 64));
     assert_eq!(bytes.number(8), 1, "generation");
     let salt = bytes.take(8);
     assert_eq!((bytes.number(4), bytes.number(1), bytes.number(1), bytes.number(2)), (2, 3, 1, 1));

@@ -144,7 +144,7 @@ fn a_database_of_format_version_1_opens_and_becomes_one_of_the_newest() {
         records.compact().unwrap();
     }
     assert!(path.join("collections/c/MANIFEST").exists());
-    assert_eq!(fs::read(path.join("FORMAT")).unwrap()[8], 4);
+    assert_eq!(fs::read(path.join("FORMAT")).unwrap()[8], 5);
 }
 
 #[test]
@@ -166,7 +166,7 @@ fn databases_of_format_versions_2_and_3_open_with_their_segments_and_graphs() {
             database.close().unwrap();
             assert!(verify(&path).unwrap().is_sound());
         }
-        assert_eq!(fs::read(path.join("FORMAT")).unwrap()[8], 4);
+        assert_eq!(fs::read(path.join("FORMAT")).unwrap()[8], 5);
     }
 }
 
@@ -195,9 +195,11 @@ fn a_database_of_format_version_4_opens_with_its_fields() {
     let folder = tempdir().unwrap();
     let path = folder.path().join("old.rac");
     common::copy(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/fixtures/version-4").as_ref(), &path);
+    assert_eq!(fs::read(path.join("FORMAT")).unwrap()[8], 4);
     assert!(verify(&path).unwrap().is_sound());
     let check = |database: &Database| {
         let records = database.collection("c", None).unwrap();
+        assert!(!records.is_damaged());
         let fields = records.schema().fields.iter().map(ToString::to_string);
         assert_eq!(fields.collect::<Vec<_>>(), ["terms (sparse)", "title (2, cosine, float16)"]);
         let vectors = records.get(&["two".into()]).unwrap().remove(0).unwrap().vectors;
@@ -218,5 +220,7 @@ fn a_database_of_format_version_4_opens_with_its_fields() {
         database.collection("c", None).unwrap().compact().unwrap();
         database.close().unwrap();
         assert!(verify(&path).unwrap().is_sound());
+        assert_eq!(fs::read(path.join("FORMAT")).unwrap()[8], 5);
+        assert!(path.join("collections/c/MANIFEST.copy").exists());
     }
 }

@@ -25,10 +25,13 @@ fn sentence(collection: &str, file: &DamagedFile) -> String {
             "collection {collection:?}: {records} cannot be read and will not be found; {place}; \
              restore the file from a backup, or give them up with repair(accept_loss=True)"
         ),
-        false => format!(
-            "collection {collection:?}: {place}; nothing is lost, and it is written anew in the \
-             background"
-        ),
+        false => {
+            let outcome = match &file.kept_as {
+                Some(kept) => format!("was written anew; the damaged file is {}", kept.display()),
+                None => "is written anew in the background".to_owned(),
+            };
+            format!("collection {collection:?}: {place}; nothing is lost, and it {outcome}")
+        }
     }
 }
 
@@ -46,7 +49,7 @@ pub(crate) fn warn(py: Python<'_>, collection: &Collection) -> PyResult<()> {
     Ok(())
 }
 
-/// One dict a file: file, problems, lost_records, lost_ids.
+/// One dict a file: file, problems, lost_records, lost_ids, kept_as, keeps_closed.
 pub(crate) fn to_list<'py>(py: Python<'py>, files: &[DamagedFile]) -> PyResult<Bound<'py, PyList>> {
     let list = PyList::empty(py);
     for file in files {
@@ -57,6 +60,9 @@ pub(crate) fn to_list<'py>(py: Python<'py>, files: &[DamagedFile]) -> PyResult<B
         dict.set_item("lost_records", file.lost_records)?;
         let ids = file.lost_ids.iter().map(|id| convert::id_to_python(py, id));
         dict.set_item("lost_ids", PyList::new(py, ids.collect::<PyResult<Vec<_>>>()?)?)?;
+        let kept_as = file.kept_as.as_ref().map(|path| path.display().to_string());
+        dict.set_item("kept_as", kept_as)?;
+        dict.set_item("keeps_closed", file.keeps_closed)?;
         list.append(dict)?;
     }
     Ok(list)

@@ -364,7 +364,13 @@ impl Database {
     /// Records that cannot be read stay where they are, and the database damaged, for whoever can
     /// rescue their files, or has a backup of them. With `accept_loss=True` they are given up:
     /// their files are removed, once what can be read of them was written elsewhere. Copy the files
-    /// first if in doubt. `progress` is True for a bar or a callable that gets the steps done and the
+    /// first if in doubt.
+    ///
+    /// A collection that cannot be opened because of a damaged log is in the list of what was damaged,
+    /// with `keeps_closed`. With `accept_loss=True` the transactions of the log that are whole are
+    /// written anew, before the damage and behind it, and the damaged file is kept (`kept_as`). What
+    /// a lost transaction wrote is missing then, and what it replaced or deleted is back as it was
+    /// before it. Nothing is done without a manifest, of which there are two copies. `progress` is True for a bar or a callable that gets the steps done and the
     /// steps in all.
     ///
     /// >>> import rust_ai_core as rac

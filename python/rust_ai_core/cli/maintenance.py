@@ -44,14 +44,15 @@ def verify(database: Path, as_json: bool) -> int | None:
 @click.option(
     "--accept-loss",
     is_flag=True,
-    help="Remove files that cannot be read, once the rest of them is saved.",
+    help="Do without what cannot be read, once the rest of it is saved.",
 )
 @json_option
 def repair(database: Path, accept_loss: bool, as_json: bool) -> int | None:
     """Write anew what is damaged and can be; exit with 1 while records cannot be read.
 
     Indexes are made again from the records. Records that cannot be read are kept as they are, for
-    whoever has a backup of their files, unless --accept-loss gives them up.
+    whoever has a backup of their files, unless --accept-loss gives them up. That also opens a
+    collection that a damaged log keeps closed: the transactions that are whole are written anew.
     """
     require(database)
     with warnings.catch_warnings():
@@ -60,8 +61,10 @@ def repair(database: Path, accept_loss: bool, as_json: bool) -> int | None:
         with rac.open(database) as opened:
             repaired = opened.repair(accept_loss=accept_loss, progress=True)
     emit(repaired if as_json else report.repaired(database, repaired, accept_loss=accept_loss))
-    lost = any(file["lost_records"] != 0 for files in repaired.values() for file in files)
-    return 1 if lost and not accept_loss else None
+    damaged = [file for files in repaired.values() for file in files]
+    lost = any(file["lost_records"] != 0 for file in damaged)
+    closed = any(file["keeps_closed"] for file in damaged)
+    return 1 if closed or (lost and not accept_loss) else None
 
 
 @click.command()

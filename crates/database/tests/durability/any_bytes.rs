@@ -13,7 +13,7 @@ use crate::random::Random;
 use crate::scratch_folder;
 
 /// A closed database with segments, a graph, an index of metadata, and a log.
-fn sound(setting: &Setting, path: &Path, random: &mut Random) {
+pub(crate) fn sound(setting: &Setting, path: &Path, random: &mut Random) {
     let database = setting.open(path, Disk::default()).expect("open");
     let collection = setting.collection(&database).expect("create");
     for part in 0..3 {

@@ -7,18 +7,22 @@
 use std::collections::HashSet;
 use std::collections::hash_map::DefaultHasher;
 use std::hash::{Hash, Hasher};
+use std::ops::ControlFlow;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::Path;
 use std::sync::Arc;
 
 use database::disk::Disk;
-use database::{Durability, Error, verify};
+use database::{Database, Durability, Error, verify};
 
 use crate::history::{Content, Setting, State, drop_collection, read, weights_below};
 use crate::medium::{Fate, Image, Medium, materialise};
 use crate::random::Random;
 use crate::recorder::{Bounds, Recorded, Recorder};
 use crate::scratch_folder;
+
+/// The name of a backup, which says which state it is of.
+type Backup = String;
 
 /// What one history came to.
 #[derive(Clone, Copy, Debug, Default)]
@@ -41,7 +45,8 @@ pub(crate) fn crash_everywhere(name: &str, mut random: Random, lives: usize) -> 
     let folder = scratch_folder();
     let mut tally = Tally::default();
     let mut states: Vec<State> = vec![None];
-    let mut bounds = Bounds { promised: 0, possible: 0 };
+    let mut backups: Vec<Backup> = Vec::new();
+    let mut bounds = Bounds { promised: 0, possible: 0, backups: 0 };
     let mut image = Image::new();
     let mut medium = Medium::new(Path::new("/"), &image);
     for life in 0..lives {
@@ -49,7 +54,9 @@ pub(crate) fn crash_everywhere(name: &str, mut random: Random, lives: usize) -> 
         materialise(&image, &root);
         medium = medium.moved(&root);
         let recorder = Arc::new(Recorder::new(bounds));
-        tally.steps += live(&setting, &root, &recorder, &mut states, &mut random);
+        // What the last crash left undone is not there for sure.
+        backups.truncate(bounds.backups);
+        tally.steps += live(&setting, &root, &recorder, &mut states, &mut backups, &mut random);
         let (tape, last) = recorder.take();
         tally.changes += tape.len();
         let end = random.below(tape.len() + 1);
@@ -65,8 +72,10 @@ pub(crate) fn crash_everywhere(name: &str, mut random: Random, lives: usize) -> 
                 tally.crash_points += 1;
                 let path = folder.path().join("crashed");
                 materialise(&image, &path);
-                let outcome =
-                    catch_unwind(AssertUnwindSafe(|| check(&setting, &path, &states, bounds)));
+                let outcome = catch_unwind(AssertUnwindSafe(|| {
+                    check(&setting, &path, &states, bounds)?;
+                    check_backups(&path, &states, &backups[..bounds.backups])
+                }));
                 let outcome = outcome.unwrap_or_else(|_| Err("a panic, see above".to_owned()));
                 if let Err(what) = outcome {
                     let kept = folder.keep();
@@ -105,6 +114,7 @@ fn live(
     root: &Path,
     recorder: &Arc<Recorder>,
     states: &mut Vec<State>,
+    backups: &mut Vec<Backup>,
     random: &mut Random,
 ) -> usize {
     let path = root.join("db");
@@ -131,7 +141,7 @@ fn live(
             states.push(state);
             recorder.asked_for(states.len() - 1);
         };
-        match random.below(20) {
+        match random.below(21) {
             0..10 => {
                 let transaction = setting.transaction(random);
                 content.apply(&transaction);
@@ -163,6 +173,16 @@ fn live(
                 recorder.promised(states.len() - 1);
                 database = setting.open(&path, disk.clone()).expect("open again");
                 assert_eq!(read(&database).expect("read"), states[states.len() - 1]);
+            }
+            18 => {
+                let state = states.len() - 1;
+                let name = root.file_name().expect("a name").to_string_lossy();
+                let name = format!("backup-{name}-{}-of-{state}", backups.len());
+                let go_on = |_, _| ControlFlow::Continue(());
+                let snapshot = database.snapshot().expect("snapshot");
+                snapshot.backup(root.join(&name), &go_on).expect("backup");
+                backups.push(name);
+                recorder.promised_backups(backups.len());
             }
             _ => {
                 database.flush().expect("flush");
@@ -210,6 +230,37 @@ fn check(setting: &Setting, root: &Path, states: &[State], bounds: Bounds) -> Re
             bounds.possible,
             summary(&found)
         ));
+    }
+    Ok(())
+}
+
+/// A backup is there as a whole or not at all, and those that were done are there.
+fn check_backups(root: &Path, states: &[State], promised: &[Backup]) -> Result<(), String> {
+    let entries = std::fs::read_dir(root).map_err(|error| error.to_string())?;
+    let names: Vec<String> = entries
+        .map(|entry| entry.expect("an entry").file_name().to_string_lossy().into_owned())
+        .filter(|name| name.starts_with("backup-"))
+        .collect();
+    if let Some(missing) = promised.iter().find(|name| !names.contains(name)) {
+        return Err(format!("{missing} is missing"));
+    }
+    for name in names.iter().filter(|name| !name.ends_with(".tmp")) {
+        let failed = |error: Error| format!("{name}: {error}");
+        let report = verify(root.join(name)).map_err(failed)?;
+        if !report.is_sound() || report.collections.iter().any(|it| it.unfinished_bytes > 0) {
+            return Err(format!("{name}: {report:?}"));
+        }
+        let database = Database::open_read_only(root.join(name)).map_err(failed)?;
+        let found = read(&database).map_err(failed)?;
+        let state: usize = name.rsplit('-').next().and_then(|n| n.parse().ok()).expect("a number");
+        if found != states[state] {
+            return Err(format!("{name} has {}", summary(&found)));
+        }
+    }
+    for name in names.iter().filter_map(|name| name.strip_suffix(".tmp")) {
+        if !root.join(name).exists() && Database::open_read_only(root.join(name)).is_ok() {
+            return Err(format!("{name} is half of a backup, and opens"));
+        }
     }
     Ok(())
 }

@@ -5,6 +5,7 @@ mod crash_points;
 mod faults;
 mod history;
 mod medium;
+mod mending;
 mod random;
 mod recorder;
 

@@ -201,6 +201,11 @@ impl Medium {
                 assert_eq!(folder, target, "names change inside of one folder");
                 self.change_names(folder, Renaming::Move { from, to, node });
             }
+            Step::Link { from, to } => {
+                let node = self.find(from).expect("what is linked is there");
+                let (folder, name) = self.place(to);
+                self.change_names(folder, Renaming::Set { name, node });
+            }
             Step::RemoveFile { path } => {
                 let (folder, name) = self.place(path);
                 self.change_names(folder, Renaming::Remove { name });

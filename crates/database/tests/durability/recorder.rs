@@ -17,6 +17,7 @@ pub(crate) enum Step {
     CreateFolder { path: PathBuf },
     SyncFolder { path: PathBuf },
     Rename { from: PathBuf, to: PathBuf },
+    Link { from: PathBuf, to: PathBuf },
     RemoveFile { path: PathBuf },
     RemoveFolder { path: PathBuf },
 }
@@ -34,6 +35,7 @@ impl From<&Change<'_>> for Step {
             Change::CreateFolder { path } => Self::CreateFolder { path: path.into() },
             Change::SyncFolder { path } => Self::SyncFolder { path: path.into() },
             Change::Rename { from, to } => Self::Rename { from: from.into(), to: to.into() },
+            Change::Link { from, to } => Self::Link { from: from.into(), to: to.into() },
             Change::RemoveFile { path } => Self::RemoveFile { path: path.into() },
             Change::RemoveFolder { path } => Self::RemoveFolder { path: path.into() },
         }
@@ -47,6 +49,8 @@ pub(crate) struct Bounds {
     pub(crate) promised: usize,
     /// The last one that it was asked for.
     pub(crate) possible: usize,
+    /// How many of its backups must be there.
+    pub(crate) backups: usize,
 }
 
 /// A step, and what was to be found after a crash just before it.
@@ -73,6 +77,11 @@ impl Recorder {
     /// From now on this state must survive.
     pub(crate) fn promised(&self, state: usize) {
         self.tape.lock().0.promised = state;
+    }
+
+    /// From now on so many backups must survive.
+    pub(crate) fn promised_backups(&self, backups: usize) {
+        self.tape.lock().0.backups = backups;
     }
 
     /// What happened, and what is to be found at the end of it.
