@@ -343,6 +343,20 @@ def test_a_graph_of_a_field_finds_nearly_all(tmp_path: Path) -> None:
         assert found >= 0.95 * 600
 
 
+def test_recall_is_that_of_a_field(tmp_path: Path) -> None:
+    with rac.open(tmp_path / "db.rac") as db:
+        items = fill(db)
+        assert items.recall(using="title", sample=3, limit=1) == 1.0
+        assert items.recall(using="title", queries=[[1, 0, 0, 0], [0, 1, 0, 1]], limit=2) == 1.0
+        assert items.recall(using="title", limit=1, where={"n": 1}) == 1.0
+        with pytest.raises(DimensionError):
+            items.recall(using="title", queries=[[1, 0]])
+        with pytest.raises(ArgumentError, match="always exact"):
+            items.recall(using="terms")
+        with pytest.raises(ArgumentError, match="none"):
+            items.recall(using="none")
+
+
 def test_an_index_that_is_missing_or_damaged_costs_nothing(tmp_path: Path) -> None:
     path = tmp_path / "db.rac"
     with rac.open(path) as db:

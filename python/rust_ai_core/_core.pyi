@@ -497,6 +497,7 @@ class Collection:
         effort: int | None = None,
         where: _Filter | None = None,
         progress: bool | Callable[[int, int], object] | None = None,
+        using: str | None = None,
     ) -> float: ...
     def count(self, where: _Filter | None = None) -> int: ...
     def find(

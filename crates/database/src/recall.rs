@@ -1,5 +1,9 @@
 //! How good a collection's approximate searches are, measured against exact ones.
 
+use std::ops::Range;
+
+use roaring::RoaringBitmap;
+
 use crate::collection::Collection;
 use crate::error::{Error, Result};
 use crate::score::Query;
@@ -44,7 +48,7 @@ impl Collection {
     ) -> Result<f64> {
         self.contain(|| {
             let snapshot = self.snapshot()?;
-            let addresses = evenly(&snapshot, sample)?;
+            let addresses = evenly(&snapshot.select(None)?, sample);
             let mut queries = Vec::with_capacity(addresses.len() * self.schema().dimension);
             for address in &addresses {
                 if let Some(record) = snapshot.record(*address)? {
@@ -74,31 +78,48 @@ impl Collection {
         let (approximate, exact) = (plan(false)?, plan(true)?);
         let queries: Vec<Query<'_>> =
             queries.chunks_exact(dimension).map(|query| Query::new(query, metric)).collect();
-        let (mut found, mut wanted) = (0, 0);
-        for (block, queries_of_block) in queries.chunks(QUERIES_A_REPORT).enumerate() {
-            let first = block * QUERIES_A_REPORT;
-            if progress(first as u64, queries.len() as u64).is_break() {
-                return Err(Error::Interrupted { doing: "measuring the recall".to_owned() });
-            }
-            let approximate = approximate.run(queries_of_block, options.filter, dimension)?;
-            let exact = exact.run(queries_of_block, options.filter, dimension)?;
-            for (row, (approximate, exact)) in approximate.into_iter().zip(exact).enumerate() {
-                let (approximate, exact) = match own.get(first + row) {
-                    None => (approximate, exact),
-                    Some(own) => (without(approximate, *own, limit), without(exact, *own, limit)),
-                };
-                wanted += exact.len();
-                let last = exact.last().map_or(f32::INFINITY, |(score, _)| *score);
-                found +=
-                    approximate.iter().filter(|(score, _)| *score >= last).count().min(exact.len());
-            }
+        measure(queries.len(), own, limit, progress, &|block, is_exact| {
+            let plan = if is_exact { &exact } else { &approximate };
+            plan.run(&queries[block], options.filter, dimension)
+        })
+    }
+}
+
+/// The share of what exact searches find that the others find, for so many queries, block by block.
+/// `rank` answers a block of them with the best `limit`, exactly or not; where a query is that of a
+/// record's `own`, that one is left out of its results.
+///
+/// # Errors
+/// `InvalidArgument` where exact searches find nothing, `Interrupted` where `progress` said so, and what
+/// `rank` says.
+pub(crate) fn measure(
+    queries: usize,
+    own: &[Address],
+    limit: usize,
+    progress: Progress<'_>,
+    rank: &dyn Fn(Range<usize>, bool) -> Result<Vec<Ranking>>,
+) -> Result<f64> {
+    let (mut found, mut wanted) = (0, 0);
+    for first in (0..queries).step_by(QUERIES_A_REPORT) {
+        if progress(first as u64, queries as u64).is_break() {
+            return Err(Error::Interrupted { doing: "measuring the recall".to_owned() });
         }
-        match wanted {
-            0 => {
-                Err(Error::InvalidArgument("there is nothing to measure a recall with".to_owned()))
-            }
-            _ => Ok(found as f64 / wanted as f64),
+        let block = first..queries.min(first + QUERIES_A_REPORT);
+        let (approximate, exact) = (rank(block.clone(), false)?, rank(block, true)?);
+        for (row, (approximate, exact)) in approximate.into_iter().zip(exact).enumerate() {
+            let (approximate, exact) = match own.get(first + row) {
+                None => (approximate, exact),
+                Some(own) => (without(approximate, *own, limit), without(exact, *own, limit)),
+            };
+            wanted += exact.len();
+            let last = exact.last().map_or(f32::INFINITY, |(score, _)| *score);
+            found +=
+                approximate.iter().filter(|(score, _)| *score >= last).count().min(exact.len());
         }
+    }
+    match wanted {
+        0 => Err(Error::InvalidArgument("there is nothing to measure a recall with".to_owned())),
+        _ => Ok(found as f64 / wanted as f64),
     }
 }
 
@@ -109,9 +130,9 @@ fn without(mut best: Ranking, own: Address, limit: usize) -> Ranking {
     best
 }
 
-fn evenly(snapshot: &Snapshot, sample: usize) -> Result<Vec<Address>> {
-    let parts = snapshot.select(None)?;
-    let total: u64 = parts.iter().map(roaring::RoaringBitmap::len).sum();
+/// So many of the rows of all parts, or all, spread evenly.
+pub(crate) fn evenly(parts: &[RoaringBitmap], sample: usize) -> Vec<Address> {
+    let total: u64 = parts.iter().map(RoaringBitmap::len).sum();
     let sample = (sample as u64).min(total);
     let mut addresses = Vec::with_capacity(sample as usize);
     let (mut part, mut before) = (0, 0);
@@ -126,5 +147,5 @@ fn evenly(snapshot: &Snapshot, sample: usize) -> Result<Vec<Address>> {
             addresses.push(Address::new(part, row));
         }
     }
-    Ok(addresses)
+    addresses
 }

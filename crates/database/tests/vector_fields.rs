@@ -92,6 +92,49 @@ fn files(database: &Path, suffix: &str) -> Vec<PathBuf> {
 }
 
 #[test]
+fn the_recall_of_a_field_is_that_of_its_searches() {
+    let folder = tempdir().unwrap();
+    let database = open_batch(folder.path());
+    let records = collection(&database);
+    let least = SearchOptions { effort: Some(1), ..SearchOptions::new(10) };
+    let nothing = records.recall_field_of_sample("title", 9, &least, &go_on);
+    assert!(matches!(nothing, Err(Error::InvalidArgument(_))), "{nothing:?}");
+    records.upsert(batch(0..1500)).unwrap();
+    records.optimize().unwrap();
+    records.upsert(batch(1500..1530)).unwrap();
+    let queries = queries(40);
+    let own = records.recall_field("title", &queries, &least, &go_on).unwrap();
+    // The same, from searches.
+    let found = queries.chunks(TITLES).map(|query| {
+        let scores = |exact| {
+            let options = SearchOptions { exact, ..least };
+            let query = FieldQuery::Dense(query);
+            let hits = records.search_field("title", query, &options, None, 0).unwrap();
+            hits.into_iter().map(|hit| hit.score).collect::<Vec<f32>>()
+        };
+        let (found, exact) = (scores(false), scores(true));
+        found.iter().filter(|score| **score >= exact[9]).count()
+    });
+    let expected = found.sum::<usize>() as f64 / 400.0;
+    assert!((own - expected).abs() < 1e-9, "{own}, {expected}");
+    let most = SearchOptions { effort: Some(400), ..SearchOptions::new(10) };
+    assert!(records.recall_field("title", &queries, &most, &go_on).unwrap() >= own.max(0.99));
+    let exact = SearchOptions { exact: true, ..least };
+    for sample in [1, 50, usize::MAX] {
+        let whole = records.recall_field_of_sample("title", sample, &exact, &go_on).unwrap();
+        assert_eq!(whole, 1.0);
+    }
+    assert!(records.recall_field_of_sample("title", 100, &most, &go_on).unwrap() >= 0.99);
+    let nan = [f32::NAN; TITLES];
+    for (field, query) in [("terms", &queries[..]), ("none", &queries[..]), ("title", &nan[..])] {
+        assert!(records.recall_field(field, query, &exact, &go_on).is_err(), "{field}");
+    }
+    let stop = |_: u64, _: u64| std::ops::ControlFlow::Break(());
+    let stopped = records.recall_field("title", &queries, &exact, &stop);
+    assert!(matches!(stopped, Err(Error::Interrupted { .. })));
+}
+
+#[test]
 fn what_a_record_has_in_fields_comes_back_in_a_head_in_a_segment_and_after_opening_again() {
     let folder = tempdir().unwrap();
     let check = |collection: &Collection| {

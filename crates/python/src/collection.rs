@@ -661,8 +661,9 @@ impl Collection {
 
     /// The share of the `limit` nearest records that a search finds, 0 to 1, measured against exact
     /// searches: `sample` records of the collection are searched for, each left out of its own
-    /// results, or `queries`, which are texts or vectors. `effort` and `where` are those of `search`.
-    /// Raises ArgumentError for an empty collection.
+    /// results, or `queries`, which are texts or vectors. `effort` and `where` are those of `search`,
+    /// and so is `using`, which names a VectorField: queries are vectors of it then. Raises
+    /// ArgumentError where there is nothing to find, and for a SparseField, which is searched exactly.
     ///
     /// >>> import rust_ai_core as rac
     /// >>> with rac.open("notes.rac") as db:
@@ -671,7 +672,8 @@ impl Collection {
     /// ...     items.recall(sample=3, limit=1)
     /// 1.0
     #[pyo3(signature = (
-        *, sample = 200, queries = None, limit = 10, effort = None, r#where = None, progress = None
+        *, sample = 200, queries = None, limit = 10, effort = None, r#where = None,
+        progress = None, using = None
     ))]
     #[expect(clippy::too_many_arguments, reason = "keyword arguments of Python")]
     fn recall(
@@ -683,9 +685,15 @@ impl Collection {
         #[pyo3(from_py_with = convert::optional_count)] effort: Option<usize>,
         r#where: Option<&Bound<'_, PyAny>>,
         progress: Option<&Bound<'_, PyAny>>,
+        using: Option<&str>,
     ) -> PyResult<f64> {
         let filter = filter(r#where)?;
         let queries = queries.filter(|queries| !queries.is_none());
+        if let Some(name) = using {
+            let options =
+                SearchOptions { filter: filter.as_ref(), effort, ..SearchOptions::new(limit) };
+            return fields::recall(py, self, name, queries, sample, &options, progress);
+        }
         let queries = queries.map(|queries| self.vectors(queries)).transpose()?;
         let options =
             SearchOptions { filter: filter.as_ref(), effort, ..SearchOptions::new(limit) };
@@ -708,7 +716,9 @@ impl Collection {
 
     /// What is known to be damaged, a dict for each file: its path (`file`), what is wrong at which byte
     /// (`problems`), how many records cannot be read (`lost_records`; None where nobody knows), and
-    /// their ids as far as they can be told (`lost_ids`).
+    /// their ids as far as they can be told (`lost_ids`). `kept_as` is where the damaged bytes are if
+    /// another file was written in their place, and `keeps_closed` says whether the collection cannot
+    /// be opened because of it: of one that is open, nothing does.
     ///
     /// Searches and reads find out what they meet, and go on around it: an index that is damaged is
     /// not used and is written anew in the background (DamageWarning); records that cannot be read

@@ -14,6 +14,7 @@ mod dense_index;
 mod dense_search;
 mod encoding;
 mod field;
+mod recall;
 mod search;
 mod segment_fields;
 mod upkeep;

@@ -197,7 +197,7 @@ impl Collection {
     }
 
     /// The best `options.limit`, whatever `options.within` says.
-    fn rank_field(
+    pub(super) fn rank_field(
         &self,
         snapshot: &Snapshot,
         number: u8,

@@ -7,5 +7,5 @@ mod sparse;
 
 pub(crate) use column::columns;
 pub(crate) use field::{SparseField, VectorField, fields_of, fields_to_python};
-pub(crate) use search::{FieldSearch, search, search_batch, search_fused};
+pub(crate) use search::{FieldSearch, recall, search, search_batch, search_fused};
 pub(crate) use sparse::SparseVector;

@@ -10,6 +10,7 @@ use crate::arrays::Matrix;
 use crate::collection::Collection;
 use crate::damage;
 use crate::errors::{Kind, OrRaise};
+use crate::optimize;
 use crate::record::Hit;
 use crate::threads;
 
@@ -109,6 +110,29 @@ pub(crate) fn search_batch(
     let found = threads::run(queries.py(), find)?.or_raise()?;
     damage::warn(queries.py(), &collection.inner)?;
     Ok(found)
+}
+
+/// The share of the best records that approximate searches in a dense field find.
+pub(crate) fn recall(
+    py: Python<'_>,
+    collection: &Collection,
+    name: &str,
+    queries: Option<&Bound<'_, PyAny>>,
+    sample: usize,
+    options: &SearchOptions<'_>,
+    progress: Option<&Bound<'_, PyAny>>,
+) -> PyResult<f64> {
+    let queries = match (kind_of(collection.inner.schema(), name)?, queries) {
+        (FieldKind::Dense(field), Some(queries)) => {
+            Some(Matrix::of_schema(queries, &schema_of(&field))?)
+        }
+        // A sparse field is refused whatever it is asked.
+        _ => None,
+    };
+    optimize::run(py, progress, |report| match &queries {
+        Some(queries) => collection.inner.recall_field(name, &queries.values, options, report),
+        None => collection.inner.recall_field_of_sample(name, sample, options, report),
+    })
 }
 
 /// The records that are best in several rankings: a query for each of some fields, and what each
