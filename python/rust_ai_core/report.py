@@ -175,20 +175,7 @@ def repaired(path: Path, collections: dict[str, list[dict[str, Any]]], *, accept
     lines = []
     for name, files in collections.items():
         for file in files:
-            lost = file["lost_records"]
-            records = "records, nobody knows how many," if lost is None else _count(lost, "record")
-            if file["keeps_closed"] and accept_loss:
-                outcome = "keeps the collection closed: restore it from a backup"
-            elif file["keeps_closed"]:
-                outcome = "keeps the collection closed; --accept-loss opens it without what is lost"
-            elif lost == 0:
-                outcome = "was written anew; nothing is lost"
-            elif file["kept_as"] is not None:
-                outcome = "was written anew without what is lost"
-            elif accept_loss:
-                outcome = f"was removed; {records} lost"
-            else:
-                outcome = f"is kept; {records} cannot be read"
+            outcome = _outcome(file, accept_loss=accept_loss)
             lines.append(f"{name}: {file['file']} {outcome}")
             lines += [f"  {problem}" for problem in file["problems"]]
             if file["kept_as"] is not None:
@@ -196,6 +183,21 @@ def repaired(path: Path, collections: dict[str, list[dict[str, Any]]], *, accept
             if file["lost_ids"]:
                 lines.append("  ids: " + ", ".join(map(repr, file["lost_ids"])))
     return "\n".join(lines)
+
+
+def _outcome(file: dict[str, Any], *, accept_loss: bool) -> str:
+    """Say what has become of a damaged file."""
+    lost = file["lost_records"]
+    records = "records, nobody knows how many," if lost is None else _count(lost, "record")
+    if file["keeps_closed"] and accept_loss:
+        return "keeps the collection closed: restore it from a backup"
+    if file["keeps_closed"]:
+        return "keeps the collection closed; --accept-loss opens it without what is lost"
+    if lost == 0:
+        return "was written anew; nothing is lost"
+    if file["kept_as"] is not None:
+        return "was written anew without what is lost"
+    return f"was removed; {records} lost" if accept_loss else f"is kept; {records} cannot be read"
 
 
 def _place(hit: Hit | Record) -> str:
