@@ -46,6 +46,12 @@ fn put_segment(name: &str, bytes: &[u8]) {
     }
 }
 
+fn put_index(target: &str, name: &str, choices: &[u8], bytes: &[u8]) {
+    for choices in choices {
+        put(target, &format!("{name}-{choices}"), &with_first(*choices, bytes));
+    }
+}
+
 fn main() {
     for (path, bytes) in &Sound::get().files {
         let name = path.file_name().map_or_else(String::new, |name| {
@@ -54,6 +60,10 @@ fn main() {
         match path.extension().and_then(|extension| extension.to_str()) {
             Some("seg") => put_segment(&name, bytes),
             Some("log") => put("log", &name, &with_first(1, bytes)),
+            // Of their segment, with checksums made right; the first index there is, and the next.
+            Some("words") => put_index("text_index", &name, &[1, 3, 5], bytes),
+            Some("sparse") => put_index("sparse_index", &name, &[1, 3, 5], bytes),
+            Some("vectors") => put_index("dense_index", &name, &[1, 3, 5], bytes),
             _ if name == "manifest" => put("manifest", &name, bytes),
             _ => {}
         }

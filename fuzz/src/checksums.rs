@@ -1,6 +1,8 @@
 //! Making checksums right, so that the fuzzer gets past them; see docs/file-format.md.
 
-use database::format::{CHECKED_PAGE_BYTES, METADATA_INDEX_HEADER_BYTES, SEGMENT_BLOCK_BYTES};
+use database::format::{
+    CHECKED_PAGE_BYTES, INDEX_FILE_HEADER_BYTES, METADATA_INDEX_HEADER_BYTES, SEGMENT_BLOCK_BYTES,
+};
 use database::graph::layout::{GRAPH_HEADER_BYTES, PAGE_BYTES};
 
 const BLOCK: usize = SEGMENT_BLOCK_BYTES;
@@ -106,6 +108,47 @@ pub fn seal_metadata_index(bytes: &mut [u8]) {
     hasher.update(&front[..header - 4]);
     hasher.update(&front[header..]);
     put(front, header - 4, hasher.finalize());
+}
+
+/// Where a kind of index in a file of its own has what gives a change away.
+#[derive(Clone, Copy)]
+pub struct IndexLayout {
+    /// How the names of such files end.
+    pub ending: &'static str,
+    /// What says of which segment it is, in its header.
+    pub identity: (usize, usize),
+    /// The length of its body, in its header.
+    pub body_bytes: usize,
+    /// The checksum of the pages' checksums, in its header.
+    pub table_checksum: usize,
+}
+
+pub const TEXT_INDEX: IndexLayout =
+    IndexLayout { ending: ".words", identity: (16, 32), body_bytes: 32, table_checksum: 84 };
+pub const SPARSE_INDEX: IndexLayout =
+    IndexLayout { ending: ".sparse", identity: (12, 32), body_bytes: 32, table_checksum: 72 };
+pub const DENSE_INDEX: IndexLayout =
+    IndexLayout { ending: ".vectors", identity: (12, 32), body_bytes: 56, table_checksum: 44 };
+
+/// The length of the body, the checksums of its pages, theirs, and the header's.
+pub fn seal_index(bytes: &mut Vec<u8>, layout: IndexLayout) {
+    let header = INDEX_FILE_HEADER_BYTES;
+    let Some(rest) = bytes.len().checked_sub(header) else {
+        return;
+    };
+    // Each page is followed by four bytes, all of them at the end.
+    let pages = rest.div_ceil(CHECKED_PAGE_BYTES + 4);
+    let body = rest.saturating_sub(pages * 4);
+    bytes.truncate(header + body);
+    let table: Vec<u8> = bytes[header..]
+        .chunks(CHECKED_PAGE_BYTES)
+        .flat_map(|page| crc32fast::hash(page).to_le_bytes())
+        .collect();
+    bytes[layout.body_bytes..][..8].copy_from_slice(&(body as u64).to_le_bytes());
+    put(bytes, layout.table_checksum, crc32fast::hash(&table));
+    let own = crc32fast::hash(&bytes[..header - 4]);
+    put(bytes, header - 4, own);
+    bytes.extend_from_slice(&table);
 }
 
 /// The header's checksum, and those of the frames as far as their lengths lead.

@@ -3,8 +3,8 @@
 use std::path::Path;
 
 use database::{
-    Collection, Database, Direction, FieldSource, Fields, Filter, GroupBy, Id, Key, Language,
-    OrderBy, SearchOptions, TextQuery, verify,
+    Collection, Database, Direction, FieldQuery, FieldSource, Fields, Filter, FusedQuery, GroupBy,
+    Id, Key, Language, OrderBy, SearchOptions, SparseVector, TextQuery, verify,
 };
 use serde_json::{Value, json};
 
@@ -32,8 +32,30 @@ pub fn read_collection(collection: &Collection) {
     let _ = collection.facet(&Key::parse("tags").expect("a key"), None);
     let text = TextQuery::new("the number 7", Language::parse("en").expect("English"));
     let _ = collection.search_text(&text, Some(&filter), 0, 5);
+    let phrase = TextQuery::new("\"text number\" -9", Language::parse("en").expect("English"));
+    let _ = collection.search_text(&phrase, None, 0, 5);
+    read_fields(collection, &filter);
     let _ = collection.documents();
     let _ = collection.stats();
+}
+
+/// Searches both fields alone, filtered, exactly, and fused.
+fn read_fields(collection: &Collection, filter: &Filter) {
+    let title = FieldQuery::Dense(&[0.3, 0.9, -1.0]);
+    let terms = SparseVector::new(vec![1, 9, 107, 4000], vec![1.0, -0.5, 2.0, 1.0]);
+    let terms = terms.expect("a sparse vector");
+    let terms = FieldQuery::Sparse(&terms);
+    for options in [
+        SearchOptions::new(3),
+        SearchOptions { exact: true, ..SearchOptions::new(3) },
+        SearchOptions { filter: Some(filter), ..SearchOptions::new(30) },
+    ] {
+        let _ = collection.search_field("title", title, &options, None, 0);
+        let _ = collection.search_field("terms", terms, &options, None, 0);
+    }
+    let query = |field, query| FusedQuery { field: Some(field), query, weight: 1.0 };
+    let fused = [query("title", title), query("terms", terms)];
+    let _ = collection.search_fused(&fused, &SearchOptions::new(5), None, None, 0);
 }
 
 /// Verifies a database and reads its collection, without writing to it.

@@ -4,12 +4,17 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::LazyLock;
 
-use database::{Batch, Database, Id, IndexOptions, Metric, Options, Place, Schema};
+use database::{
+    Batch, Database, FieldVector, Id, IndexOptions, Metric, Options, Place, Schema, SparseVector,
+    VectorField,
+};
 use serde_json::json;
 use tempfile::TempDir;
 
-/// The files of a database whose collection `c` has a segment with a graph, one without, and a log,
-/// by their paths in its folder.
+use crate::reading::read_collection;
+
+/// The files of a database whose collection `c` has a segment with a graph, one without, a log, and
+/// the indexes of words and of fields beside its segments, by their paths in its folder.
 pub struct Sound {
     pub files: Vec<(PathBuf, Vec<u8>)>,
 }
@@ -25,7 +30,14 @@ pub fn scratch_folder() -> TempDir {
 
 fn batch(ids: std::ops::Range<i64>) -> Batch {
     let mut batch = Batch::default();
+    let mut titles = Vec::new();
+    let mut terms = Vec::new();
     for id in ids {
+        let title = vec![(id as f32 * 0.7).sin(), 0.25, (id as f32).cos()];
+        titles.push((id % 6 > 0).then_some(FieldVector::Dense(title)));
+        let sparse =
+            SparseVector::new(vec![id as u32 % 3, 9, 100 + id as u32], vec![1.0, 0.5, -2.0]);
+        terms.push((id % 5 > 0).then(|| FieldVector::Sparse(sparse.expect("a sparse vector"))));
         batch.ids.push(if id % 2 == 0 { Id::Int(id) } else { Id::from(format!("id {id}")) });
         batch.vectors.extend([(id as f32).cos(), (id as f32).sin(), 0.5]);
         batch.texts.push((id % 3 > 0).then(|| format!("text number {id}")));
@@ -38,15 +50,21 @@ fn batch(ids: std::ops::Range<i64>) -> Batch {
             line: id as u64 / 2,
         }));
     }
+    batch.fields.insert("title".to_owned(), titles);
+    batch.fields.insert("terms".to_owned(), terms);
     batch
 }
 
 fn write(path: &Path) -> database::Result<()> {
     let database = Database::open(path, &Options { threads: 1, ..Options::default() })?;
     let index = IndexOptions { minimum_rows: 16, ..IndexOptions::default() };
+    let title = VectorField::dense("title", 3, Metric::Cosine);
     let schema = Schema::new(3, Metric::Cosine);
+    let schema = schema.with_fields(vec![title, VectorField::sparse("terms")]);
     let collection = database.collection_with_index("c", Some(schema), Some(index))?;
     collection.upsert(batch(0..24))?;
+    // The first search by words makes its indexes; they are kept up from then on.
+    read_collection(&collection);
     collection.optimize()?;
     collection.upsert(batch(24..36))?;
     collection.delete(&[Id::Int(2), Id::Int(26)])?;
@@ -54,6 +72,7 @@ fn write(path: &Path) -> database::Result<()> {
     collection.delete(&[Id::Int(4)])?;
     collection.upsert(batch(36..40))?;
     collection.upsert(batch(6..8))?;
+    read_collection(&collection);
     database.close()
 }
 
@@ -86,9 +105,14 @@ impl Sound {
 
     /// The first file whose name ends like this.
     pub fn ending(&self, end: &str) -> (&Path, &[u8]) {
-        let is_it = |path: &Path| path.to_string_lossy().ends_with(end);
-        let file = self.files.iter().find(|(path, _)| is_it(path)).expect("there is one");
-        (&file.0, &file.1)
+        self.all_ending(end).next().expect("there is one")
+    }
+
+    /// The files whose names end like this.
+    pub fn all_ending(&self, end: &str) -> impl Iterator<Item = (&Path, &[u8])> + Clone {
+        let is_it = move |path: &Path| path.to_string_lossy().ends_with(end);
+        let files = self.files.iter().filter(move |(path, _)| is_it(path));
+        files.map(|(path, bytes)| (&**path, &**bytes))
     }
 
     /// Writes all files, and `bytes` in the place of one, if that is some.

@@ -1,0 +1,10 @@
+//! An index of sparse vectors of any bytes beside a segment of a sound database.
+
+#![no_main]
+
+use libfuzzer_sys::fuzz_target;
+use rac_fuzz::{SPARSE_INDEX, read_with_index};
+
+fuzz_target!(|input: &[u8]| {
+    read_with_index(SPARSE_INDEX, input);
+});
