@@ -36,43 +36,65 @@ impl ByteKernel for DotBytes<'_> {
     fn run<S: ByteProducts>(self, simd: S) -> i64 {
         assert_eq!(self.a.len(), self.b.len(), "vectors must be of the same length");
         // SAFETY: both vectors are of this length.
-        unsafe { dot(simd, self.a.as_ptr(), self.b.as_ptr(), self.a.len()) }
+        unsafe { dot::<S, false>(simd, self.a.as_ptr(), self.b.as_ptr(), self.a.len()) }
     }
 }
 
 /// # Safety
-/// `length` elements from `a` and from `b` on are readable.
+/// `length` elements from `a` and from `b` on are readable; the result is of no use where one is -128
+/// but was said to be `SYMMETRIC`.
 #[inline(always)]
-unsafe fn dot<S: ByteProducts>(simd: S, a: *const i8, b: *const i8, length: usize) -> i64 {
+unsafe fn dot<S: ByteProducts, const SYMMETRIC: bool>(
+    simd: S,
+    a: *const i8,
+    b: *const i8,
+    length: usize,
+) -> i64 {
+    let step = if SYMMETRIC { S::SYMMETRIC_STEP } else { S::STEP };
     let mut total = 0;
     let mut at = 0;
     while at < length {
         let end = length.min(at + EXACT_BYTE_PRODUCTS);
         let mut sums = [simd.zero(); 2];
-        // SAFETY: at + 2 * STEP <= end <= length in the loop, at + STEP after it; the last part
+        // SAFETY: at + 2 * step <= end <= length in the loop, at + step after it; the last part
         // is copied into buffers of the longest step. A step is at most 64.
         unsafe {
-            while at + 2 * S::STEP <= end {
-                sums[0] = simd.dot_i8_i8(a.add(at), b.add(at), sums[0]);
-                let next = at + S::STEP;
-                sums[1] = simd.dot_i8_i8(a.add(next), b.add(next), sums[1]);
-                at += 2 * S::STEP;
+            while at + 2 * step <= end {
+                sums[0] = add::<S, SYMMETRIC>(simd, a.add(at), b.add(at), sums[0]);
+                let next = at + step;
+                sums[1] = add::<S, SYMMETRIC>(simd, a.add(next), b.add(next), sums[1]);
+                at += 2 * step;
             }
-            if at + S::STEP <= end {
-                sums[0] = simd.dot_i8_i8(a.add(at), b.add(at), sums[0]);
-                at += S::STEP;
+            if at + step <= end {
+                sums[0] = add::<S, SYMMETRIC>(simd, a.add(at), b.add(at), sums[0]);
+                at += step;
             }
             if at < end {
                 let (mut a_part, mut b_part) = ([0i8; 64], [0i8; 64]);
                 a.add(at).copy_to_nonoverlapping(a_part.as_mut_ptr(), end - at);
                 b.add(at).copy_to_nonoverlapping(b_part.as_mut_ptr(), end - at);
-                sums[1] = simd.dot_i8_i8(a_part.as_ptr(), b_part.as_ptr(), sums[1]);
+                sums[1] = add::<S, SYMMETRIC>(simd, a_part.as_ptr(), b_part.as_ptr(), sums[1]);
                 at = end;
             }
         }
         total += i64::from(simd.total_i32(simd.plus(sums[0], sums[1])));
     }
     total
+}
+
+/// One step's products.
+///
+/// # Safety
+/// As of the trait's method.
+#[inline(always)]
+unsafe fn add<S: ByteProducts, const SYMMETRIC: bool>(
+    simd: S,
+    a: *const i8,
+    b: *const i8,
+    sum: S::Sum,
+) -> S::Sum {
+    // SAFETY: the contract is the same.
+    unsafe { if SYMMETRIC { simd.dot_symmetric(a, b, sum) } else { simd.dot_i8_i8(a, b, sum) } }
 }
 
 /// An `Int8` row that others are scored against.
@@ -109,12 +131,14 @@ impl<'a> ByteQuery<'a> {
     }
 }
 
-/// The dot product of the codes of two `Int8` rows.
+/// The dot product of the codes of two `Int8` rows, none of which is -128 unless bytes are damaged.
 #[inline(always)]
 fn product<S: ByteProducts>(simd: S, a: &[u8], b: &[u8]) -> f64 {
     assert!(a.len() == b.len() && a.len() >= SCALE_BYTES, "rows of the query's dimension");
     // SAFETY: both rows are this many codes and a scale.
-    unsafe { dot(simd, a.as_ptr().cast(), b.as_ptr().cast(), a.len() - SCALE_BYTES) as f64 }
+    unsafe {
+        dot::<S, true>(simd, a.as_ptr().cast(), b.as_ptr().cast(), a.len() - SCALE_BYTES) as f64
+    }
 }
 
 /// An `Int8` row against one other.

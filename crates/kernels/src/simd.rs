@@ -133,6 +133,15 @@ pub(crate) trait ByteProducts: Copy {
     fn zero(self) -> Self::Sum;
     /// Adds `STEP` products `a[i] * b[i]`. Exact for sums of up to [`EXACT_BYTE_PRODUCTS`] terms.
     unsafe fn dot_i8_i8(self, a: *const i8, b: *const i8, sum: Self::Sum) -> Self::Sum;
+    /// Elements that one step of `dot_symmetric` consumes, at most 64.
+    const SYMMETRIC_STEP: usize = Self::STEP;
+
+    /// [`ByteProducts::dot_i8_i8`] of `SYMMETRIC_STEP` numbers each, none of which is -128.
+    #[inline(always)]
+    unsafe fn dot_symmetric(self, a: *const i8, b: *const i8, sum: Self::Sum) -> Self::Sum {
+        // SAFETY: the contract is the same.
+        unsafe { self.dot_i8_i8(a, b, sum) }
+    }
     /// Adds `CODE_STEP` products `codes[i] * query[i]`, exactly, as long as no 32-bit lane overflows.
     unsafe fn dot_i8_i16(self, codes: *const i8, query: *const i16, sum: Self::Sum) -> Self::Sum;
     /// Adds 64 products of a four-bit code and a byte of at most 127: `codes[i] & 15` is multiplied

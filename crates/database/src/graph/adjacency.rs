@@ -5,13 +5,16 @@ use std::collections::HashMap;
 use rayon::prelude::*;
 
 use super::error::GraphError;
-use super::neighbour_lists::{Candidate, NeighbourLists};
+use super::neighbour_lists::{Candidate, NeighbourLists, RowFilter};
 use super::progress::Phase;
 use super::prune::Pruner;
 use super::space::Points;
 
 /// Rows that one task handles.
 const ROWS_PER_TASK: usize = 64;
+
+/// Rows that chose a node are remembered up to so many times its places.
+pub(crate) const INCOMING_OF_A_PLACE: usize = 2;
 
 /// The neighbours of all nodes, `degree` places each.
 pub(crate) struct Adjacency {
@@ -30,10 +33,7 @@ impl Adjacency {
         self.counts.len()
     }
 
-    /// Gives each node the diverse ones of its near rows and of the nodes that chose it. A walk
-    /// must find back, so the latter count as near. Places that are left go to the nearest others,
-    /// because scanning a block costs the same however many of its places are used. Rows in
-    /// `strongest`, whose dot product with the node is great, go before those.
+    /// Gives each node the diverse ones of its near rows, then nodes that chose it: good enough to walk.
     pub(crate) fn choose(
         points: &Points,
         near: &[Vec<Candidate>],
@@ -41,23 +41,15 @@ impl Adjacency {
         degree: usize,
         phase: &Phase<'_>,
     ) -> Result<Self, GraphError> {
-        let incoming = NeighbourLists::new(near.len(), 2 * degree);
         let chosen: Vec<Vec<Candidate>> = near
             .par_chunks(ROWS_PER_TASK)
             .enumerate()
             .map_init(
                 || Pruner::new(points),
                 |pruner, (task, near)| {
-                    let mut chosen = Vec::with_capacity(near.len());
-                    for (index, near) in near.iter().enumerate() {
-                        let row = (task * ROWS_PER_TASK + index) as u32;
-                        let diverse = pruner.diverse(row, near, degree);
-                        for candidate in &diverse {
-                            let back = Candidate { distance: candidate.distance, row };
-                            incoming.merge(candidate.row, &[back]);
-                        }
-                        chosen.push(diverse);
-                    }
+                    let rows = (task * ROWS_PER_TASK) as u32..;
+                    let choose = |(row, near): (u32, &Vec<_>)| pruner.diverse(row, near, degree);
+                    let chosen: Vec<Vec<Candidate>> = rows.zip(near).map(choose).collect();
                     phase.advance(near.len())?;
                     Ok(chosen)
                 },
@@ -66,6 +58,29 @@ impl Adjacency {
             .into_iter()
             .flatten()
             .collect();
+        Self::link(points, near, &chosen, strongest, degree, false, phase)
+    }
+
+    /// Gives each node the rows that it chose, or `again` the diverse ones among these and the nodes that
+    /// chose it, and then the nearest others of both, since a walk must find back: scanning a block costs
+    /// the same however many of its places are used. Rows in `strongest`, whose dot product with the node
+    /// is great, go before those.
+    pub(crate) fn link(
+        points: &Points,
+        near: &[Vec<Candidate>],
+        chosen: &[Vec<Candidate>],
+        strongest: &[Vec<Candidate>],
+        degree: usize,
+        again: bool,
+        phase: &Phase<'_>,
+    ) -> Result<Self, GraphError> {
+        let incoming = NeighbourLists::new(near.len(), INCOMING_OF_A_PLACE * degree);
+        chosen.par_iter().with_min_len(ROWS_PER_TASK).enumerate().for_each(|(row, chosen)| {
+            for candidate in chosen {
+                let back = Candidate { distance: candidate.distance, row: row as u32 };
+                incoming.merge(candidate.row, &[back]);
+            }
+        });
         let incoming = incoming.into_lists();
         let mut neighbours = vec![0u32; near.len() * degree];
         let mut counts = vec![0u16; near.len()];
@@ -80,12 +95,13 @@ impl Adjacency {
                         places.chunks_mut(degree).zip(counts).enumerate()
                     {
                         let row = task * ROWS_PER_TASK + index;
-                        all.clear();
-                        all.extend_from_slice(&chosen[row]);
-                        all.extend_from_slice(&incoming[row]);
-                        sort_and_deduplicate(all);
+                        union(&chosen[row], &incoming[row], all);
                         let places_of_near = degree - strongest[row].len().min(degree / 4);
-                        let mut rows = pruner.diverse(row as u32, all, places_of_near);
+                        let mut rows = if again {
+                            pruner.diverse(row as u32, all, places_of_near)
+                        } else {
+                            chosen[row].iter().take(places_of_near).copied().collect()
+                        };
                         for other in strongest[row].iter().chain(all.iter()).chain(&near[row]) {
                             if rows.len() == degree {
                                 break;
@@ -132,6 +148,32 @@ impl Adjacency {
         }
         for (original, first) in before {
             self.neighbours[original as usize * self.degree] = first;
+        }
+    }
+}
+
+/// What is in either of two lists, nearest first, each row once.
+fn union(first: &[Candidate], second: &[Candidate], all: &mut Vec<Candidate>) {
+    all.clear();
+    let (mut rest, mut others) = (first, second);
+    let mut present = RowFilter::default();
+    loop {
+        let candidate = match (rest.first(), others.first()) {
+            (Some(candidate), other) if other.is_none_or(|other| candidate.before(other)) => {
+                rest = &rest[1..];
+                candidate
+            }
+            (_, Some(other)) => {
+                others = &others[1..];
+                other
+            }
+            (_, None) => break,
+        };
+        // The distances of a pair from one and from the other may differ in the last bits.
+        let row = candidate.row;
+        if !(present.may_hold(row) && all.iter().any(|other| other.row == row)) {
+            present.add(row);
+            all.push(*candidate);
         }
     }
 }

@@ -1,7 +1,6 @@
 //! Building a graph: near rows by partitions, neighbours from near rows, one round of walks.
 //!
-//! Takes memory of about `4 * dimension + 128 + 1200` bytes a row, besides the rows themselves, and
-//! while walks improve the graph `5 * dimension + 300` more; nothing depends on the data.
+//! How much memory it takes a row does not depend on the data: [`BuildOptions::memory_bytes_a_row`].
 
 use std::io::Write;
 use std::ops::ControlFlow;
@@ -9,11 +8,11 @@ use std::ops::ControlFlow;
 use kernels::{ElementType, Rotation};
 
 use super::Rows;
-use super::adjacency::Adjacency;
+use super::adjacency::{Adjacency, INCOMING_OF_A_PLACE};
 use super::entries::choose_entries;
 use super::error::GraphError;
 use super::layout::{CODE_UNIT, Layout, MAX_BLOCKS, MAX_GRAPH_DIMENSION, MAX_GRAPH_ROWS};
-use super::neighbour_lists::NeighbourLists;
+use super::neighbour_lists::{Candidate, NeighbourLists};
 use super::partition::{Near, PartitionOptions, STRONGEST, compare_parts, partition};
 use super::progress::Progress;
 use super::refine::refine;
@@ -24,6 +23,13 @@ use crate::schema::Metric;
 /// Seed of every choice: a graph is as good as its rows allow, not as luck has
 /// it.
 const SEED: u64 = 0x5eed;
+
+/// Bytes of a point besides its vector: a lift, an inverse length, an original, and places in the order.
+const POINT_BYTES: usize = 20;
+
+/// Bytes of a list besides its candidates: where they are, who may change it, and what the allocator
+/// keeps; once more while lists of tasks are put together.
+const LIST_BYTES: usize = 72;
 
 /// What a graph is built for and how.
 #[derive(Clone, Debug)]
@@ -63,10 +69,18 @@ impl BuildOptions {
         self.layout(rows, 0).region_bytes()
     }
 
-    /// Bytes of memory that building takes for each row, besides the rows themselves.
+    /// Bytes of memory that building takes at most for each row, besides the rows themselves and some
+    /// MiB for a thread.
     pub fn memory_bytes_a_row(&self) -> u64 {
-        let walks = if self.effort > 0 { 5 * self.dimension + 300 } else { 0 };
-        (4 * self.dimension + 1336 + walks) as u64
+        let list = |candidates: usize| LIST_BYTES + candidates * size_of::<Candidate>();
+        let PartitionOptions { keep, .. } = PartitionOptions::default();
+        let strongest = if self.metric == Metric::Dot { STRONGEST } else { 0 };
+        let points = 4 * Rotation::padded(self.dimension) + POINT_BYTES;
+        let near = list(keep) + list(strongest);
+        let (chosen, adjacency) = (list(self.degree), 4 * self.degree + 2);
+        let linking = list(INCOMING_OF_A_PLACE * self.degree);
+        let walking = if self.effort > 0 { self.layout(0, 0).vector_offset() } else { 0 };
+        (points + near + chosen + adjacency + linking.max(walking)) as u64
     }
 
     pub(super) fn layout(&self, count: u32, entries: usize) -> Layout {
@@ -124,11 +138,11 @@ pub fn build(
     options.validate(count)?;
     let mut progress = Progress::new(progress);
     let steps = u64::from(count);
-    let phase = progress.phase(20, steps);
+    let phase = progress.phase(10, steps);
     let (space, mut points) = Space::measure(rows, options.dimension, options.metric, &phase)?;
 
     let partitions = PartitionOptions::default();
-    let phase = progress.phase(50, steps);
+    let phase = progress.phase(45, steps);
     let (mut parts, order) = partition(&points, &partitions, SEED, &phase)?;
     points.reorder(&order);
     parts.iter_mut().flatten().for_each(|row| *row = order.place(*row));
@@ -136,33 +150,35 @@ pub fn build(
         nearest: NeighbourLists::new(points.len(), partitions.keep),
         strongest: NeighbourLists::new(points.len(), STRONGEST),
     };
-    let phase = progress.phase(400, parts.iter().map(|part| part.len() as u64).sum());
+    let phase = progress.phase(300, parts.iter().map(|part| part.len() as u64).sum());
     compare_parts(&points, &parts, partitions.nearest, &found, &phase)?;
     drop(parts);
 
     let (mut near, mut strongest) = (found.nearest.into_lists(), found.strongest.into_lists());
-    let phase = progress.phase(150, 2 * steps);
+    let phase = progress.phase(125, 2 * steps);
     let mut adjacency = Adjacency::choose(&points, &near, &strongest, options.degree, &phase)?;
     if options.effort > 0 {
         let layout = options.layout(count, 0);
-        let phase = progress.phase(200, 2 * steps);
-        refine(
+        let phase = progress.phase(315, 2 * steps);
+        let chosen = refine(
             &points,
             &layout,
             &adjacency,
             &mut near,
             &mut strongest,
-            options.effort,
+            (options.effort, options.degree),
             SEED,
             &phase,
         )?;
-        let phase = progress.phase(130, 2 * steps);
-        adjacency = Adjacency::choose(&points, &near, &strongest, options.degree, &phase)?;
+        let phase = progress.phase(105, steps);
+        drop(adjacency);
+        adjacency =
+            Adjacency::link(&points, &near, &chosen, &strongest, options.degree, true, &phase)?;
     }
     drop((near, strongest));
     let entries = choose_entries(&points, &adjacency, SEED);
     let layout = options.layout(count, entries.len());
-    let phase = progress.phase(50, steps);
+    let phase = progress.phase(100, steps);
     let built = Built { points: &points, order: &order, adjacency: &adjacency };
     write(rows, &built, &space, &layout, &entries, &phase, out)
 }

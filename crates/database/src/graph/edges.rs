@@ -1,9 +1,12 @@
 //! Edges as bytes: neighbours' numbers, codes and factors.
 
-use kernels::{Backend, NEIGHBOURS_PER_BLOCK, block_code_bytes};
+use kernels::{Backend, NEIGHBOURS_PER_BLOCK, block_code_bytes, bytes_of};
 
 use super::layout::BLOCK_FIXED_BYTES;
 use super::space::Points;
+
+/// Neighbours whose points are fetched from memory before they are coded.
+const AHEAD: usize = 3;
 
 /// Encodes blocks of neighbours of one node; its buffers are reused.
 pub(crate) struct EdgeEncoder {
@@ -43,7 +46,10 @@ impl EdgeEncoder {
         blocks.fill(0);
         self.offsets.clear();
         self.slopes.clear();
+        let fetch = |neighbour| self.backend.prefetch(bytes_of(points.get(neighbour)));
+        neighbours.iter().take(AHEAD).for_each(|&neighbour| fetch(neighbour));
         for (index, &neighbour) in neighbours.iter().enumerate() {
+            neighbours.get(index + AHEAD).copied().map(fetch);
             let block = &mut blocks[index / NEIGHBOURS_PER_BLOCK * block_bytes..][..block_bytes];
             let sums = self.backend.encode_neighbour(
                 node,

@@ -18,6 +18,9 @@ impl Candidate {
     }
 }
 
+/// Candidates that a list has room for at first.
+const FIRST_ROOM: usize = 8;
+
 /// A list a row, each of at most `capacity` candidates without repetition, nearest first.
 pub(crate) struct NeighbourLists {
     capacity: usize,
@@ -27,6 +30,17 @@ pub(crate) struct NeighbourLists {
 impl NeighbourLists {
     pub(crate) fn new(count: usize, capacity: usize) -> Self {
         Self { capacity, lists: (0..count).map(|_| Mutex::new(Vec::new())).collect() }
+    }
+
+    /// What a distance must be less than to enter the list of `row` now. It only falls, so that a row
+    /// which is no nearer now will not be in the list in the end.
+    pub(crate) fn limit(&self, row: u32) -> f32 {
+        let list = self.lists[row as usize].lock();
+        match list.last() {
+            // Of equal distances the smaller row enters.
+            Some(last) if list.len() == self.capacity => last.distance.next_up(),
+            _ => f32::INFINITY,
+        }
     }
 
     /// Merges `found`, nearest first, into the list of `row`.
@@ -48,6 +62,11 @@ impl NeighbourLists {
             if list.len() == self.capacity {
                 list.pop();
             }
+            if list.len() == list.capacity() {
+                // Never beyond what it may hold.
+                let room = list.len().max(FIRST_ROOM).min(self.capacity - list.len());
+                list.reserve_exact(room);
+            }
             list.insert(at, *candidate);
         }
     }
@@ -59,7 +78,7 @@ impl NeighbourLists {
 
 /// Tells of most rows at once that a list does not hold them.
 #[derive(Default)]
-struct RowFilter([u64; 8]);
+pub(crate) struct RowFilter([u64; 8]);
 
 impl RowFilter {
     fn of(list: &[Candidate]) -> Self {
@@ -75,13 +94,13 @@ impl RowFilter {
     }
 
     #[inline]
-    fn add(&mut self, row: u32) {
+    pub(crate) fn add(&mut self, row: u32) {
         let (word, bit) = Self::place(row);
         self.0[word] |= bit;
     }
 
     #[inline]
-    fn may_hold(&self, row: u32) -> bool {
+    pub(crate) fn may_hold(&self, row: u32) -> bool {
         let (word, bit) = Self::place(row);
         self.0[word] & bit != 0
     }

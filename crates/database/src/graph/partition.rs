@@ -45,6 +45,10 @@ const MOST_LEADERS: usize = 1024;
 /// Rows that one task assigns.
 const ROWS_PER_TASK: usize = 512;
 
+/// Rows that are multiplied at a time: their products with a part stay in the second-level cache until
+/// the nearest are found among them.
+const ROWS_PER_PRODUCT: usize = 96;
+
 /// All parts, each row in about `replicas` of them, and an order in which near rows are side by
 /// side.
 pub(crate) fn partition(
@@ -146,22 +150,29 @@ fn assign(
     replicas: usize,
     phase: &Phase<'_>,
 ) -> Result<Vec<u32>, GraphError> {
-    let part = Part::new(points, leaders);
+    let mut values = Vec::new();
+    gather(points, leaders, &mut values);
+    let part = Part::new(points, leaders, &values);
+    drop(values);
     let mut assigned = vec![0u32; rows.len() * replicas];
     assigned
         .par_chunks_mut(ROWS_PER_TASK * replicas)
         .zip(rows.par_chunks(ROWS_PER_TASK))
-        .try_for_each(|(assigned, rows)| {
-            let mut distances = part.products(points, rows);
-            let mut best = Vec::with_capacity(replicas + 1);
-            let mut minima = vec![0.0; leaders.len().div_ceil(DISTANCES_PER_MINIMUM)];
-            for ((distances, assigned), &row) in
-                distances.chunks_mut(leaders.len()).zip(assigned.chunks_mut(replicas)).zip(rows)
-            {
-                part.turn_into_distances(points, row, distances, &mut minima);
-                nearest(&mut best, replicas, distances, &minima, None);
-                for (to, from) in assigned.iter_mut().zip(&best) {
-                    *to = from.row;
+        .try_for_each_init(Comparison::default, |comparison, (assigned, rows)| {
+            let Comparison { values, products, minima, best, .. } = comparison;
+            minima.resize(leaders.len().div_ceil(DISTANCES_PER_MINIMUM), 0.0);
+            let blocks = rows.chunks(ROWS_PER_PRODUCT);
+            for (assigned, rows) in assigned.chunks_mut(ROWS_PER_PRODUCT * replicas).zip(blocks) {
+                gather(points, rows, values);
+                part.products(values, products);
+                for ((distances, assigned), &row) in
+                    products.chunks_mut(leaders.len()).zip(assigned.chunks_mut(replicas)).zip(rows)
+                {
+                    part.turn_into_distances(points, row, distances, minima);
+                    nearest(best, replicas, distances, minima, None, f32::INFINITY);
+                    for (to, from) in assigned.iter_mut().zip(&*best) {
+                        *to = from.row;
+                    }
                 }
             }
             phase.advance(rows.len())
@@ -183,32 +194,48 @@ pub(crate) fn compare_parts(
     near: &Near,
     phase: &Phase<'_>,
 ) -> Result<(), GraphError> {
-    parts.par_iter().try_for_each(|rows_of_part| {
-        let part = Part::new(points, rows_of_part);
-        let mut best = Vec::with_capacity(most + 1);
-        let mut minima = vec![0.0; rows_of_part.len().div_ceil(DISTANCES_PER_MINIMUM)];
-        for (block, rows) in rows_of_part.chunks(ROWS_PER_TASK).enumerate() {
-            let mut products = part.products(points, rows);
+    parts.par_iter().try_for_each_init(Comparison::default, |comparison, rows_of_part| {
+        let Comparison { values, products, minima, best, weaker } = comparison;
+        gather(points, rows_of_part, values);
+        let part = Part::new(points, rows_of_part, values);
+        minima.resize(rows_of_part.len().div_ceil(DISTANCES_PER_MINIMUM), 0.0);
+        for (block, rows) in rows_of_part.chunks(ROWS_PER_PRODUCT).enumerate() {
+            let first = block * ROWS_PER_PRODUCT;
+            part.products(&values[first * points.width..][..rows.len() * points.width], products);
             for (index, (&row, products)) in
                 rows.iter().zip(products.chunks_mut(rows_of_part.len())).enumerate()
             {
-                let own = Some(block * ROWS_PER_TASK + index);
+                let own = Some(first + index);
                 if points.kind == Nearness::Angle {
-                    let weaker: Vec<f32> = products.iter().map(|product| -product).collect();
+                    weaker.clear();
+                    weaker.extend(products.iter().map(|product| -product));
                     let chunks = weaker.chunks(DISTANCES_PER_MINIMUM);
                     let least = chunks.map(|chunk| chunk.iter().copied().fold(0.0, f32::min));
-                    nearest(&mut best, STRONGEST, &weaker, &least.collect::<Vec<_>>(), own);
-                    name_rows(&mut best, rows_of_part);
-                    near.strongest.merge(row, &best);
+                    minima.iter_mut().zip(least).for_each(|(minimum, least)| *minimum = least);
+                    let limit = near.strongest.limit(row);
+                    nearest(best, STRONGEST, weaker, minima, own, limit);
+                    name_rows(best, rows_of_part);
+                    near.strongest.merge(row, best);
                 }
-                part.turn_into_distances(points, row, products, &mut minima);
-                nearest(&mut best, most, products, &minima, own);
-                name_rows(&mut best, rows_of_part);
-                near.nearest.merge(row, &best);
+                part.turn_into_distances(points, row, products, minima);
+                nearest(best, most, products, minima, own, near.nearest.limit(row));
+                name_rows(best, rows_of_part);
+                near.nearest.merge(row, best);
             }
         }
         phase.advance(rows_of_part.len())
     })
+}
+
+/// Buffers of a thread that compares the rows of parts.
+#[derive(Default)]
+struct Comparison {
+    values: Vec<f32>,
+    products: Vec<f32>,
+    minima: Vec<f32>,
+    best: Vec<Candidate>,
+    /// Products with their signs changed, where the greatest are wanted.
+    weaker: Vec<f32>,
 }
 
 fn name_rows(best: &mut [Candidate], rows: &[u32]) {
@@ -217,17 +244,17 @@ fn name_rows(best: &mut [Candidate], rows: &[u32]) {
     }
 }
 
-/// The positions of the `most` least distances, least first, without position `except`. `minima`
-/// are no greater than the least of each [`DISTANCES_PER_MINIMUM`].
+/// The positions of the `most` least distances below `limit`, least first, without position `except`.
+/// `minima` are no greater than the least of each [`DISTANCES_PER_MINIMUM`].
 fn nearest(
     best: &mut Vec<Candidate>,
     most: usize,
     distances: &[f32],
     minima: &[f32],
     except: Option<usize>,
+    mut limit: f32,
 ) {
     best.clear();
-    let mut limit = f32::INFINITY;
     for ((chunk, distances), &least) in
         distances.chunks(DISTANCES_PER_MINIMUM).enumerate().zip(minima)
     {
@@ -263,10 +290,10 @@ struct Part {
 }
 
 impl Part {
-    fn new(points: &Points, rows: &[u32]) -> Self {
+    /// `values` are the points of `rows`.
+    fn new(points: &Points, rows: &[u32], values: &[f32]) -> Self {
         let backend = Backend::active();
-        let values = gather(points, rows);
-        let values = MatrixRows::new(&values, rows.len(), points.width, points.width);
+        let values = MatrixRows::new(values, rows.len(), points.width, points.width);
         let packed = PackedMatrix::new(backend, Precision::F32, values, None);
         let of = |measure: &dyn Fn(u32) -> f32| rows.iter().map(|&row| measure(row)).collect();
         match points.kind {
@@ -285,19 +312,18 @@ impl Part {
         }
     }
 
-    /// The products of each of `rows` with each row of the part.
-    fn products(&self, points: &Points, rows: &[u32]) -> Vec<f32> {
-        let values = gather(points, rows);
-        let columns = self.packed.columns();
-        let mut products = vec![0.0f32; rows.len() * columns];
+    /// The products of each of some points with each row of the part.
+    fn products(&self, values: &[f32], products: &mut Vec<f32>) {
+        let (width, columns) = (self.packed.depth(), self.packed.columns());
+        let count = values.len() / width;
+        products.resize(count * columns, 0.0);
         matmul(
-            Input::F32(MatrixRows::new(&values, rows.len(), points.width, points.width)),
+            Input::F32(MatrixRows::new(values, count, width, width)),
             &self.packed,
             0,
             Activation::Identity,
-            Output::F32(RowsMut::new(&mut products, rows.len(), columns, columns)),
+            Output::F32(RowsMut::new(products, count, columns, columns)),
         );
-        products
     }
 
     /// Turns a row's products into its distances, those of [`Points::distance`] up to rounding, and
@@ -329,10 +355,9 @@ fn square(points: &Points, backend: Backend, row: u32) -> f32 {
     backend.dot(point, point) + points.lift(row) * points.lift(row)
 }
 
-fn gather(points: &Points, rows: &[u32]) -> Vec<f32> {
-    let mut values = Vec::with_capacity(rows.len() * points.width);
+fn gather(points: &Points, rows: &[u32], values: &mut Vec<f32>) {
+    values.clear();
     for &row in rows {
         values.extend_from_slice(points.get(row));
     }
-    values
 }

@@ -73,12 +73,14 @@ impl<'a> Pruner<'a> {
             }
             let (others, rest) = self.codes.split_at_mut(chosen.len() * row_bytes);
             let own = &mut rest[..row_bytes];
-            self.points.relative(node, candidate.row, &mut self.relative);
-            self.backend
-                .encode_row(ElementType::Int8, &self.relative, own)
-                .expect("points and so their differences are finite");
+            let square = self.points.encode_relative(
+                self.backend,
+                node,
+                candidate.row,
+                &mut self.relative,
+                own,
+            );
             let scorer = self.backend.row_scorer_of_row(ElementType::Int8, Measure::Dot, own);
-            let square = scorer.score(own);
             let lift = self.points.distinct_lift(candidate.row);
             let mut products = [0.0f32; AT_A_TIME];
             let hidden = (0..chosen.len()).step_by(AT_A_TIME).any(|first| {

@@ -9,8 +9,9 @@ use super::entries::choose_entries;
 use super::error::GraphError;
 use super::layout::{Block, Layout, RECORD_FIXED_BYTES};
 use super::neighbour_lists::Candidate;
-use super::partition::STRONGEST;
+use super::partition::{PartitionOptions, STRONGEST};
 use super::progress::Phase;
+use super::prune::Pruner;
 use super::space::{Nearness, Points};
 use super::walk::{Nodes, Scratch, Start, WalkOptions, walk};
 use super::write::{put_scales, scales_of};
@@ -18,7 +19,8 @@ use super::write::{put_scales, scales_of};
 /// Rows that one task handles.
 const ROWS_PER_TASK: usize = 64;
 
-/// Walks to every row through the graph so far and adds what was visited to what was near before.
+/// Walks to every row through the graph so far. What was visited joins what was near before, of which
+/// the nearest stay; gives those that are diverse among all of them, at most `degree` a row.
 #[allow(clippy::too_many_arguments)]
 pub(crate) fn refine(
     points: &Points,
@@ -26,10 +28,10 @@ pub(crate) fn refine(
     adjacency: &Adjacency,
     near: &mut [Vec<Candidate>],
     strongest: &mut [Vec<Candidate>],
-    effort: usize,
+    (effort, degree): (usize, usize),
     seed: u64,
     phase: &Phase<'_>,
-) -> Result<(), GraphError> {
+) -> Result<Vec<Vec<Candidate>>, GraphError> {
     let backend = Backend::active();
     let nodes = Encoded::new(points, layout, adjacency, phase)?;
     let entries = choose_entries(points, adjacency, seed);
@@ -46,15 +48,22 @@ pub(crate) fn refine(
     );
     let options = WalkOptions { effort, most: usize::MAX, ahead: 2 };
     let tasks = near.par_chunks_mut(ROWS_PER_TASK).zip(strongest.par_chunks_mut(ROWS_PER_TASK));
-    tasks.enumerate().try_for_each_init(
-        || (Scratch::default(), ScanTables::default()),
-        |(scratch, tables), (task, (near, strongest))| {
+    let PartitionOptions { keep, .. } = PartitionOptions::default();
+    let tasks = tasks.enumerate().map_init(
+        || (Scratch::default(), ScanTables::default(), Pruner::new(points), Vec::new(), Vec::new()),
+        |(scratch, tables, pruner, all, strong), (task, (near, strongest))| {
+            let mut chosen = Vec::with_capacity(near.len());
             for (index, (near, strongest)) in near.iter_mut().zip(strongest.iter_mut()).enumerate()
             {
                 let row = (task * ROWS_PER_TASK + index) as u32;
                 if !points.is_original(row) {
+                    chosen.push(Vec::new());
                     continue;
                 }
+                all.clear();
+                all.extend_from_slice(near);
+                strong.clear();
+                strong.extend_from_slice(strongest);
                 let point = points.get(row);
                 tables.prepare(backend, &point[..layout.coded]);
                 let start = Start {
@@ -79,27 +88,40 @@ pub(crate) fn refine(
                         let other = points.original(node);
                         let distance = points.distance(backend, row, other);
                         if other != row {
-                            near.push(Candidate { distance, row: other });
+                            all.push(Candidate { distance, row: other });
                         }
                         match points.kind {
                             Nearness::Distance => -distance,
                             Nearness::Angle => {
                                 let product = backend.dot(point, points.get(other));
                                 if other != row {
-                                    strongest.push(Candidate { distance: -product, row: other });
+                                    strong.push(Candidate { distance: -product, row: other });
                                 }
                                 2.0 * product
                             }
                         }
                     },
                 );
-                sort_and_deduplicate(near);
-                sort_and_deduplicate(strongest);
-                strongest.truncate(STRONGEST);
+                sort_and_deduplicate(all);
+                // Their points are in a cache still.
+                chosen.push(pruner.diverse(row, all, degree));
+                keep_first(near, all, keep);
+                sort_and_deduplicate(strong);
+                keep_first(strongest, strong, STRONGEST);
             }
-            phase.advance(near.len())
+            phase.advance(near.len())?;
+            Ok(chosen)
         },
-    )
+    );
+    Ok(tasks.collect::<Result<Vec<_>, GraphError>>()?.into_iter().flatten().collect())
+}
+
+/// Makes a list hold the first few candidates of `all`, in memory for no more than these.
+fn keep_first(list: &mut Vec<Candidate>, all: &[Candidate], most: usize) {
+    let first = &all[..most.min(all.len())];
+    list.clear();
+    list.reserve_exact(first.len());
+    list.extend_from_slice(first);
 }
 
 /// The graph so far, as a walk reads it, beside the points.

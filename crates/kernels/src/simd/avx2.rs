@@ -154,8 +154,16 @@ impl ByteProducts for Avx2 {
 
     const STEP: usize = 16;
     const CODE_STEP: usize = 16;
+    const SYMMETRIC_STEP: usize = 32;
 
     intrinsics! {
+        // Unsigned by signed bytes: a number's sign goes to the other one. A 16-bit lane holds two
+        // products of at most 127 * 127.
+        [unsafe] dot_symmetric(a: *const i8, b: *const i8, sum: __m256i) -> __m256i {{
+            let (a, b) = (_mm256_loadu_si256(a.cast()), _mm256_loadu_si256(b.cast()));
+            let two = _mm256_maddubs_epi16(_mm256_abs_epi8(a), _mm256_sign_epi8(b, a));
+            _mm256_add_epi32(sum, _mm256_madd_epi16(two, _mm256_set1_epi16(1)))
+        }}
         zero() -> __m256i { _mm256_setzero_si256() }
         [unsafe] dot_i8_i8(a: *const i8, b: *const i8, sum: __m256i) -> __m256i {{
             let a = _mm256_cvtepi8_epi16(_mm_loadu_si128(a.cast()));
