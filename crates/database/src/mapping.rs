@@ -48,6 +48,15 @@ impl Mapping {
         let _ = range;
     }
 
+    /// Reads the bytes now, so that touching them later neither waits nor asks the system for each
+    /// page. Returns once they are there.
+    pub(crate) fn read_in(&self, range: Range<usize>) {
+        #[cfg(target_os = "linux")]
+        self.advise(memmap2::Advice::PopulateRead, range);
+        #[cfg(not(target_os = "linux"))]
+        self.will_need(range);
+    }
+
     /// Takes the pages out of this process's memory; they are read again where they are touched.
     /// Whole pages around the range's ends go too.
     pub(crate) fn dont_need(&self, range: Range<usize>) {
@@ -99,6 +108,7 @@ mod tests {
         for range in [0..10_000, 4095..4097, 9_999..20_000, 30_000..40_000, 5..5] {
             mapping.advise_random(range.clone());
             mapping.will_need(range.clone());
+            mapping.read_in(range.clone());
             mapping.dont_need(range);
             assert_eq!(mapping.bytes(), content);
         }

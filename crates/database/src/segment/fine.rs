@@ -1,4 +1,5 @@
-//! Codes of all rows of a segment's graph, once it is searched so much that they pay.
+//! Codes of all rows of a segment's graph, once it is searched so much that they pay. Coding reads all
+//! nodes, one after the other, and so brings those into memory that no walk has met yet.
 
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock};
@@ -13,6 +14,9 @@ const LEAST_WALKS: u64 = 1000;
 /// One more for so many rows.
 const ROWS_A_WALK: u64 = 64;
 
+/// Nodes that are read in between two looks at whether to go on.
+const ROWS_READ_AT_ONCE: u32 = 1024;
+
 /// The codes, and what led to them.
 #[derive(Default)]
 pub(super) struct CodesOfGraph {
@@ -22,8 +26,8 @@ pub(super) struct CodesOfGraph {
 }
 
 /// Walks that a walk which waited for the medium takes back: where many do, codes would take the
-/// memory that nodes lack. Where a thread now and then loses its processor, that looks the same.
-const WALKS_A_WAIT: u64 = 32;
+/// memory that nodes lack.
+const WALKS_A_WAIT: u64 = 4;
 
 impl CodesOfGraph {
     pub(super) fn note_walk(&self, waited: bool) {
@@ -76,12 +80,25 @@ impl Segment {
             crate::upkeep::give_way();
             // As long as somebody else has the segment.
             let proceed = || Arc::strong_count(&segment) > 1;
+            if !segment.read_nodes_in(&proceed) {
+                return;
+            }
             if let Some(rows) = segment.graph().and_then(|graph| graph.fine_rows(&proceed)) {
                 let _ = segment.fine.rows.set(rows);
             }
         };
         // Without a thread, searches go on as they did.
         let _ = std::thread::Builder::new().name("rac-fine".to_owned()).spawn(work);
+    }
+
+    /// Reads the nodes of the graph into memory; returns whether `proceed` let it come to an end.
+    fn read_nodes_in(&self, proceed: &dyn Fn() -> bool) -> bool {
+        let mut starts = (0..self.rows()).step_by(ROWS_READ_AT_ONCE as usize);
+        starts.all(|start| {
+            let rows = start..self.rows().min(start.saturating_add(ROWS_READ_AT_ONCE));
+            self.blocks.mapping().read_in(self.bytes_of_vectors(rows));
+            proceed()
+        })
     }
 
     fn waits_for_nodes(&self) -> bool {

@@ -143,8 +143,7 @@ impl Segment {
     /// Learns from the time that a walk took whether nodes are in memory or must be asked for.
     pub fn learn_from_walk(&self, elapsed: Duration, visits: usize) {
         if let Vectors::Graph { residence, graph, .. } = &self.vectors {
-            residence.learn(elapsed, visits, graph.record_bytes());
-            self.fine.note_walk(residence.waits());
+            self.fine.note_walk(residence.learn(elapsed, visits, graph.record_bytes()));
         }
     }
 
@@ -238,6 +237,11 @@ impl Segment {
 
     /// Starts to read the vectors of rows that exist.
     pub(super) fn prefetch_vectors(&self, rows: Range<u32>) {
+        self.blocks.mapping().will_need(self.bytes_of_vectors(rows));
+    }
+
+    /// Where the vectors of these rows are in the file, or the nodes that they are in.
+    pub(super) fn bytes_of_vectors(&self, rows: Range<u32>) -> Range<usize> {
         let (start, row_bytes) = match &self.vectors {
             Vectors::Flat { values, .. } => (values.start, self.row_bytes()),
             Vectors::Graph { graph, section, .. } => {
@@ -248,7 +252,7 @@ impl Segment {
             }
         };
         let place = |row: u32| (start + u64::from(row) * row_bytes) as usize;
-        self.blocks.mapping().will_need(place(rows.start)..place(rows.end));
+        place(rows.start)..place(rows.end)
     }
 
     /// Bytes of a vector.
