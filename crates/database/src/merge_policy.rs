@@ -27,9 +27,13 @@ impl SegmentSize {
     }
 }
 
-/// A merge takes an older segment in with it unless that one is larger by more than this factor:
-/// so a row is rewritten a number of times that grows with the logarithm of the collection.
+/// A merge takes an older segment in with it unless that one is larger by more than a factor: so a
+/// row is rewritten a number of times that grows with the logarithm of the collection.
 const GROWTH: u64 = 3;
+
+/// That factor while writes and searches go on side by side. More segments stand side by side, and a
+/// merge is over sooner; until it is, searches scan what has been written.
+const GROWTH_BESIDE_SEARCHES: u64 = 1;
 
 /// Segments without a graph that may stand side by side before they become one.
 const MAXIMUM_FLAT: usize = 4;
@@ -40,9 +44,15 @@ pub(crate) struct MergeRules {
     pub(crate) index: IndexOptions,
     /// Rows that memory allows in one segment; one that is larger already is left as it is.
     pub(crate) most_rows: u64,
+    /// Somebody searches meanwhile.
+    pub(crate) is_searched: bool,
 }
 
 impl MergeRules {
+    fn growth(&self) -> u64 {
+        if self.is_searched { GROWTH_BESIDE_SEARCHES } else { GROWTH }
+    }
+
     fn is_worth_a_graph(&self, rows: u64) -> bool {
         rows >= u64::from(self.index.minimum_rows) && self.index.minimum_rows != u32::MAX
     }
@@ -91,7 +101,7 @@ pub(crate) fn next_merge(segments: &[SegmentSize], rules: &MergeRules) -> Option
     let mut start = first_young;
     while start > 0
         && worth_a_graph
-        && segments[start - 1].live() <= rows * GROWTH
+        && segments[start - 1].live() <= rows * rules.growth()
         && rows + segments[start - 1].live() <= rules.most_rows
     {
         start -= 1;
@@ -156,7 +166,7 @@ mod tests {
     #[test]
     fn young_segments_grow_together_and_old_ones_are_left_alone() {
         let index = IndexOptions { minimum_rows: 100, ..IndexOptions::default() };
-        let rules = MergeRules { index, most_rows: u64::MAX };
+        let rules = MergeRules { index, most_rows: u64::MAX, is_searched: false };
         let next = |segments: &[SegmentSize]| next_merge(segments, &rules);
         assert_eq!(next(&[]), None);
         assert_eq!(next(&[flat(10)]), None);
@@ -167,6 +177,9 @@ mod tests {
         assert_eq!(next(&[graph(1000), flat(100)]), Some(1..2));
         assert_eq!(next(&[graph(1000), graph(300), flat(100)]), Some(0..3));
         assert_eq!(next(&[graph(5000), graph(300), flat(100)]), Some(1..3));
+        let searched = MergeRules { is_searched: true, ..rules };
+        assert_eq!(next_merge(&[graph(1000), graph(300), flat(100)], &searched), Some(2..3));
+        assert_eq!(next_merge(&[graph(1000), graph(100), flat(100)], &searched), Some(1..3));
         assert_eq!(next(&[graph(1000), graph(300)]), None);
         let worn = SegmentSize { dead: 250, ..graph(1000) };
         assert_eq!(next(&[graph(9), worn, flat(100)]), Some(1..2));
@@ -186,7 +199,7 @@ mod tests {
     fn a_collection_of_more_rows_than_32_bits_count_keeps_several_segments() {
         let most_rows = u64::from(crate::format::MAX_SEGMENT_ROWS);
         for index in [IndexOptions::default(), IndexOptions::exact()] {
-            let rules = MergeRules { index, most_rows };
+            let rules = MergeRules { index, most_rows, is_searched: false };
             let size =
                 |rows| SegmentSize { is_indexed: index != IndexOptions::exact(), ..flat(rows) };
             // Three times as many as 32 bits count, then what is written one after the other.
@@ -210,7 +223,7 @@ mod tests {
     #[test]
     fn a_complete_merge_leaves_one_segment_and_then_nothing_to_do() {
         let index = IndexOptions { minimum_rows: 100, ..IndexOptions::default() };
-        let rules = MergeRules { index, most_rows: u64::MAX };
+        let rules = MergeRules { index, most_rows: u64::MAX, is_searched: false };
         let complete = |segments: &[SegmentSize]| complete_merge(segments, &rules);
         assert_eq!(complete(&[]), None);
         assert_eq!(complete(&[flat(99)]), None);
@@ -223,7 +236,7 @@ mod tests {
     #[test]
     fn no_merge_has_more_rows_than_memory_allows() {
         let index = IndexOptions { minimum_rows: 100, ..IndexOptions::default() };
-        let rules = MergeRules { index, most_rows: 1000 };
+        let rules = MergeRules { index, most_rows: 1000, is_searched: false };
         let next = |segments: &[SegmentSize]| next_merge(segments, &rules);
         assert_eq!(next(&[graph(900), flat(300)]), Some(1..2));
         assert_eq!(next(&[graph(700), flat(300)]), Some(0..2));

@@ -2,11 +2,13 @@
 //!
 //! While nobody searches, a load goes on as fast as the log takes it, and is indexed in one go once
 //! it pauses. While somebody does, every row that is in no graph yet makes searches slower: they
-//! are merged as soon as a graph is worth it, and writers who are faster than that wait.
+//! are merged once scanning their codes takes as long as walking through a graph of them, and
+//! writers who are faster than that wait, the longer the more there are.
 
 use std::sync::Arc;
 use std::time::Duration;
 
+use crate::head::Head;
 use crate::snapshot::Snapshot;
 use crate::state::{LiveSegment, State};
 use crate::store::Store;
@@ -18,16 +20,29 @@ const MERGE_DELAY: Duration = Duration::from_secs(1);
 /// take memory.
 const MOST_WAITING_ROWS: u64 = 1 << 18;
 
-/// Rows in no graph from which on writers wait while somebody searches.
-const MOST_ROWS_BESIDE_SEARCHES: u64 = 1 << 15;
+/// Rows in no graph from which on a merge does not wait any more while somebody searches. Their codes
+/// are scanned in less time than a walk through a graph of them takes.
+const LEAST_ROWS_BESIDE_SEARCHES: u64 = 1 << 13;
 
-/// How long a writer of one row waits at most for that. So writes are slowed down to the pace of a
-/// graph's building, more or less, and none is held up for all of it.
+/// Rows in no graph from which on writers wait while somebody searches.
+const MOST_ROWS_BESIDE_SEARCHES: u64 = 1 << 14;
+
+/// How long a writer of one row waits for that where there are so many rows, and with the square of
+/// their number longer where there are more: so there is a pace at which as many rows get into
+/// graphs as come, whatever the machine can do, and no writer is held up until all of them are.
 const DELAY_A_ROW: Duration = Duration::from_micros(200);
 
-/// How long a writer of so many rows waits for merges at most.
-pub(crate) fn longest_delay(rows: usize) -> Duration {
-    DELAY_A_ROW.saturating_mul(u32::try_from(rows).unwrap_or(u32::MAX))
+/// A writer of one row waits at most for so many times as long.
+const GREATEST_DELAY: f64 = 50.0;
+
+/// No writer waits longer.
+const LONGEST_DELAY: Duration = Duration::from_secs(10);
+
+/// How long a writer of so many rows waits where others are in no graph.
+fn delay(rows: usize, unindexed: u64) -> Duration {
+    let excess = unindexed as f64 / MOST_ROWS_BESIDE_SEARCHES as f64;
+    let times = if excess < 1.0 { 0.0 } else { (excess * excess).min(GREATEST_DELAY) };
+    DELAY_A_ROW.mul_f64(times * rows as f64).min(LONGEST_DELAY)
 }
 
 /// Rows of segments that are in no graph.
@@ -57,7 +72,7 @@ impl Store {
     fn merge_delay(&self, state: &State) -> Duration {
         let rows = unindexed_rows(state);
         let is_due = match self.view().is_searched() {
-            true => rows >= u64::from(self.index().minimum_rows),
+            true => rows >= LEAST_ROWS_BESIDE_SEARCHES.max(self.index().minimum_rows.into()),
             false => rows >= MOST_WAITING_ROWS,
         };
         if is_due { Duration::ZERO } else { MERGE_DELAY }
@@ -82,10 +97,28 @@ impl Store {
         }
     }
 
-    /// Whether writers are to wait until a merge has put more rows into a graph.
-    pub(crate) fn is_behind(&self, state: &State) -> bool {
-        self.view().is_searched()
-            && unindexed_rows(state) >= MOST_ROWS_BESIDE_SEARCHES
-            && self.next_merge(state).is_some()
+    /// How long a writer of so many rows is to wait for merges.
+    pub(crate) fn delay_for_merges(&self, rows: usize, state: &State) -> Duration {
+        if !self.view().is_searched() {
+            return Duration::ZERO;
+        }
+        let in_heads: usize = state.heads().iter().map(Head::len).sum();
+        let delay = delay(rows, unindexed_rows(state) + in_heads as u64);
+        if delay.is_zero() || self.next_merge(state).is_none() { Duration::ZERO } else { delay }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_more_rows_wait_for_a_graph_the_longer_do_writers() {
+        let most = MOST_ROWS_BESIDE_SEARCHES;
+        assert_eq!(delay(1000, most - 1), Duration::ZERO);
+        assert_eq!(delay(1000, most), Duration::from_millis(200));
+        assert_eq!(delay(1000, 2 * most), Duration::from_millis(800));
+        assert_eq!(delay(1, 1 << 40), DELAY_A_ROW.mul_f64(GREATEST_DELAY));
+        assert_eq!(delay(1 << 30, 1 << 40), LONGEST_DELAY);
     }
 }

@@ -16,11 +16,11 @@ use crate::format::MAX_SEGMENT_ROWS;
 use crate::frame::PreparedFrame;
 use crate::generations::log_path;
 use crate::group_commit::GroupCommit;
+use crate::head::Head;
 use crate::index_options::IndexOptions;
 use crate::log::LogFile;
 use crate::manifest::Manifest;
 use crate::opening::{self, Opened};
-use crate::pace::longest_delay;
 use crate::publish::Published;
 use crate::record::{Transaction, Written};
 use crate::schema::Schema;
@@ -353,24 +353,34 @@ impl Store {
             || self.commit.written() >= self.limits.head_bytes * times as u64
     }
 
+    /// Whether heads have grown so much that writers are to wait.
+    fn has_full_heads(&self, state: &State) -> bool {
+        let records: usize = state.heads().iter().map(Head::len).sum();
+        self.is_over_limits(state, PATIENCE) || records >= self.head_records() * (PATIENCE + 1)
+    }
+
     /// Holds a writer up while heads fill faster than segments are written, so that memory stays
     /// bounded, and for its rows' share of the time that searches need. Where segments cannot be
     /// written at all, it is better to go on than to hang.
     fn wait_for_room(&self, rows: usize) {
         let mut outcomes = self.outcomes.lock();
         let begun = Instant::now();
-        let must_wait = |outcomes: &Outcomes| {
-            self.state().is_ok_and(|state| {
-                (!outcomes.flush_failed && self.is_over_limits(&state, PATIENCE))
-                    || (!outcomes.merge_failed
-                        && begun.elapsed() < longest_delay(rows)
-                        && self.is_behind(&state))
-            })
+        let rest = |outcomes: &Outcomes| {
+            let Ok(state) = self.state() else { return Duration::ZERO };
+            if !outcomes.flush_failed && self.has_full_heads(&state) {
+                return LONGEST_MOMENT;
+            }
+            match outcomes.merge_failed {
+                true => Duration::ZERO,
+                false => self.delay_for_merges(rows, &state).saturating_sub(begun.elapsed()),
+            }
         };
-        while !self.is_stopping() && must_wait(&outcomes) {
-            let rest = longest_delay(rows).saturating_sub(begun.elapsed());
-            let moment = if rest.is_zero() { LONGEST_MOMENT } else { rest.min(LONGEST_MOMENT) };
-            self.outcome_known.wait_for(&mut outcomes, moment);
+        while !self.is_stopping() {
+            let rest = rest(&outcomes);
+            if rest.is_zero() {
+                break;
+            }
+            self.outcome_known.wait_for(&mut outcomes, rest.min(LONGEST_MOMENT));
         }
     }
 

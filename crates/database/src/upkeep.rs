@@ -29,15 +29,18 @@ pub(crate) struct Upkeep {
     indexing_texts: Background,
     /// Where graphs are built.
     threads: ThreadPool,
-    /// Where the codes of a new segment are made: a merge may take the others for seconds.
+    /// Where the codes of a new segment are made: a merge may take the others for seconds. It gives way
+    /// to nobody, for until it is done searches compare all rows of a head.
     coding: ThreadPool,
 }
 
-/// Background work leaves the processors to whoever waits for an answer.
+/// Background work leaves the processors to whoever waits for an answer. A thread of a little more
+/// priority takes them ten times a second for some milliseconds each, which one search in a hundred
+/// meets. Where searches leave nothing at all, writers are slowed down to what is done nevertheless.
 #[cfg(target_os = "linux")]
 pub(crate) fn give_way() {
     // Of this thread alone. Where it is refused, all goes on as it did.
-    let _ = rustix::process::nice(10);
+    let _ = rustix::process::nice(19);
 }
 
 /// Other systems lower the priority of whole processes only.
@@ -51,9 +54,6 @@ impl Upkeep {
             ThreadPoolBuilder::new()
                 .num_threads(threads)
                 .thread_name(move |index| format!("{name}-{index}"))
-                .start_handler(|_| give_way())
-                .build()
-                .map_err(std::io::Error::other)
         };
         Ok(Self {
             flushing: Background::start(
@@ -74,8 +74,11 @@ impl Upkeep {
                 },
             )?,
             indexing_texts: Background::start("rac-words", give_way, |store| store.index_texts())?,
-            threads: pool("rac-merge", threads)?,
-            coding: pool("rac-code", 1)?,
+            threads: pool("rac-merge", threads)
+                .start_handler(|_| give_way())
+                .build()
+                .map_err(std::io::Error::other)?,
+            coding: pool("rac-code", 1).build().map_err(std::io::Error::other)?,
         })
     }
 
@@ -214,7 +217,11 @@ impl Store {
     }
 
     pub(crate) fn merge_rules(&self) -> MergeRules {
-        MergeRules { index: self.index(), most_rows: self.limits().merged_rows }
+        MergeRules {
+            index: self.index(),
+            most_rows: self.limits().merged_rows,
+            is_searched: self.view().is_searched(),
+        }
     }
 
     /// The merge that the background would do next.
