@@ -175,6 +175,7 @@ def test_a_damaged_manifest_costs_nothing_but_a_warning(name: str, written: Path
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", DamageWarning)
             assert [record.id for record in notes] == [0, 1, 2]
+        assert db.stats()["collections"]["notes"]["damaged_files"] == 1
     assert rac.verify(path).ok
     with warnings.catch_warnings():
         warnings.simplefilter("error")

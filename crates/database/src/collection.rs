@@ -381,7 +381,7 @@ impl Collection {
             Role::Writer { store, .. } => store.stats(),
             Role::Reader { follower, .. } => follower.stats(),
             Role::Frozen(frozen) => {
-                CollectionStats::of(&*self.state()?, self.schema(), frozen.log_end().offset)
+                CollectionStats::of(self.view(), &*self.state()?, frozen.log_end().offset)
             }
         }
     }

@@ -52,6 +52,15 @@ impl DamagedFile {
         }
     }
 
+    /// A file whose fault was got round.
+    ///
+    /// # Errors
+    /// `fault` itself, where it is none of a file's content.
+    pub(crate) fn of_fault(fault: Error) -> Result<Self> {
+        let Error::Corrupt { path, offset, reason } = fault else { return Err(fault) };
+        Ok(Self::without_loss(path, vec![(offset, reason)]))
+    }
+
     /// Whether records are missing from what is found.
     pub fn is_loss(&self) -> bool {
         self.lost_records != Some(0)

@@ -7,7 +7,7 @@
 //! manifest has found damage, and otherwise begins anew.
 
 use std::fs;
-use std::io::{ErrorKind, Read};
+use std::io::{self, ErrorKind, Read};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -21,7 +21,7 @@ use crate::generations::{generations, log_path};
 use crate::head::Head;
 use crate::held_file::HeldFile;
 use crate::log::LogFile;
-use crate::manifest::{Manifest, manifest_copy_path, manifest_path};
+use crate::manifest::{self, Known, Manifest, manifest_copy_path, manifest_path};
 use crate::opening::{open_log, open_segments};
 use crate::replay::{read_transactions, refuse_damage};
 use crate::schema::Schema;
@@ -43,7 +43,7 @@ pub(crate) struct Follower {
 /// How far the writer was followed.
 struct Position {
     folder: HeldFile,
-    /// The manifest, or its second copy where the first one is damaged.
+    /// The manifest, or its second copy where that alone is there.
     manifest: HeldFile,
     /// Numbers below this one were given to segments when the manifest was written.
     next_segment: u64,
@@ -62,14 +62,6 @@ struct Loaded {
     schema: Schema,
     manifest: Manifest,
     state: State,
-    fault: Option<DamagedFile>,
-}
-
-/// A manifest that was found, whatever it is.
-struct HeldManifest {
-    file: HeldFile,
-    manifest: Result<Manifest>,
-    /// The first copy, where this is the second.
     fault: Option<DamagedFile>,
 }
 
@@ -158,7 +150,7 @@ impl Follower {
 
     pub(crate) fn stats(&self) -> Result<CollectionStats> {
         self.with_state(|state, position| {
-            CollectionStats::of(state, self.view.schema(), position.tail.end.offset)
+            CollectionStats::of(&self.view, state, position.tail.end.offset)
         })
     }
 
@@ -180,8 +172,9 @@ fn load(name: &str, folder: &Path, known: &[LiveSegment]) -> Result<Loaded> {
         };
         let held_folder = HeldFile::open(folder).map_err(not_found)?;
         let path = manifest_path(folder);
-        let Some(HeldManifest { file: held_manifest, manifest, fault }) = hold_manifest(folder)?
-        else {
+        let held = HeldManifest::open(folder)?;
+        let read = manifest::known_as_read(folder, |path| held.read(path));
+        let (Some(held_manifest), Some(read)) = (held.sign(), read.transpose()) else {
             if !held_folder.is_current().map_err(Error::io(folder, "look at"))? {
                 continue;
             }
@@ -190,8 +183,10 @@ fn load(name: &str, folder: &Path, known: &[LiveSegment]) -> Result<Loaded> {
                 folder.display()
             )));
         };
-        let loaded =
-            manifest.and_then(|manifest| Ok((load_files(folder, &manifest, known)?, manifest)));
+        let loaded = read.and_then(|Known { manifest, fault, .. }| {
+            let fault = fault.map(DamagedFile::of_fault).transpose()?;
+            Ok((load_files(folder, &manifest, known)?, manifest, fault))
+        });
         let is_current = |held: &HeldFile| held.is_current().map_err(Error::io(&path, "look at"));
         if !is_current(&held_folder)? {
             continue;
@@ -199,8 +194,8 @@ fn load(name: &str, folder: &Path, known: &[LiveSegment]) -> Result<Loaded> {
         let is_incomplete = |state: &State| state.set_aside().iter().any(SetAside::is_missing);
         match loaded {
             // The writer was faster, and removed what this manifest needs.
-            Ok(((_, _, state), _)) if is_incomplete(&state) && !is_current(&held_manifest)? => {}
-            Ok(((tail, schema, state), manifest)) => {
+            Ok(((_, _, state), ..)) if is_incomplete(&state) && !is_current(&held_manifest)? => {}
+            Ok(((tail, schema, state), manifest, fault)) => {
                 let position = Position {
                     folder: held_folder,
                     manifest: held_manifest,
@@ -215,39 +210,36 @@ fn load(name: &str, folder: &Path, known: &[LiveSegment]) -> Result<Loaded> {
     }
 }
 
-/// The manifest, or its second copy where that alone can be read; `None` where there is neither.
-fn hold_manifest(folder: &Path) -> Result<Option<HeldManifest>> {
-    let mut first = None;
-    for path in [manifest_path(folder), manifest_copy_path(folder)] {
-        let file = match HeldFile::open(&path) {
-            Ok(file) => file,
-            Err(error) if error.kind() == ErrorKind::NotFound => continue,
-            Err(error) => return Err(Error::io(&path, "open")(error)),
+/// The manifest and its second copy, each as it is now, if it is there.
+struct HeldManifest {
+    path: PathBuf,
+    manifest: Option<HeldFile>,
+    copy: Option<HeldFile>,
+}
+
+impl HeldManifest {
+    fn open(folder: &Path) -> Result<Self> {
+        let open = |path: &Path| match HeldFile::open(path) {
+            Ok(file) => Ok(Some(file)),
+            Err(error) if error.kind() == ErrorKind::NotFound => Ok(None),
+            Err(error) => Err(Error::io(path, "open")(error)),
         };
-        let mut bytes = Vec::new();
-        file.file().read_to_end(&mut bytes).map_err(Error::io(&path, "read"))?;
-        let manifest = Manifest::parse(&path, &bytes);
-        let is_first = path == manifest_path(folder);
-        match manifest {
-            Err(Error::Corrupt { .. }) if is_first => {
-                first = Some(HeldManifest { file, manifest, fault: None });
-            }
-            Err(_) if first.is_some() => {}
-            manifest if is_first => return Ok(Some(HeldManifest { file, manifest, fault: None })),
-            manifest => {
-                let (path, problem) = match first {
-                    Some(HeldManifest {
-                        manifest: Err(Error::Corrupt { path, offset, reason }),
-                        ..
-                    }) => (path, (offset, reason)),
-                    _ => (manifest_path(folder), (0, "the file is missing".to_owned())),
-                };
-                let fault = Some(DamagedFile::without_loss(path, vec![problem]));
-                return Ok(Some(HeldManifest { file, manifest, fault }));
-            }
-        }
+        let path = manifest_path(folder);
+        let manifest = open(&path)?;
+        Ok(Self { path, manifest, copy: open(&manifest_copy_path(folder))? })
     }
-    Ok(first)
+
+    fn read(&self, path: &Path) -> io::Result<Vec<u8>> {
+        let held = if path == self.path { &self.manifest } else { &self.copy };
+        let mut bytes = Vec::new();
+        held.as_ref().ok_or(ErrorKind::NotFound)?.file().read_to_end(&mut bytes)?;
+        Ok(bytes)
+    }
+
+    /// The one that tells of the next publication: each replaces both.
+    fn sign(self) -> Option<HeldFile> {
+        self.manifest.or(self.copy)
+    }
 }
 
 fn load_files(

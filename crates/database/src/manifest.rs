@@ -7,7 +7,7 @@
 
 use std::collections::BTreeMap;
 use std::fs;
-use std::io::{Cursor, ErrorKind};
+use std::io::{self, Cursor, ErrorKind};
 use std::path::{Path, PathBuf};
 
 use roaring::RoaringBitmap;
@@ -88,14 +88,30 @@ pub(crate) struct Known {
 /// # Errors
 /// `Corrupt` where neither can be used, `Version` where one is of a newer release, `Io`.
 pub(crate) fn known(folder: &Path) -> Result<Option<Known>> {
+    known_as_read(folder, |path| fs::read(path))
+}
+
+/// The same of bytes that somebody else reads of the two files.
+///
+/// # Errors
+/// As [`known`].
+pub(crate) fn known_as_read(
+    folder: &Path,
+    read: impl Fn(&Path) -> io::Result<Vec<u8>>,
+) -> Result<Option<Known>> {
+    let parsed = |path: &Path| match read(path) {
+        Ok(bytes) => Manifest::parse(path, &bytes).map(Some),
+        Err(error) if error.kind() == ErrorKind::NotFound => Ok(None),
+        Err(error) => Err(Error::io(path, "read")(error)),
+    };
     let damaged = |read: Result<Option<Manifest>>| match read {
         Ok(manifest) => Ok(Ok(manifest)),
         Err(error @ Error::Corrupt { .. }) => Ok(Err(error)),
         Err(error) => Err(error),
     };
     let (path, copy_path) = (manifest_path(folder), manifest_copy_path(folder));
-    let manifest = damaged(read(&path))?;
-    let copy = damaged(read(&copy_path))?;
+    let manifest = damaged(parsed(&path))?;
+    let copy = damaged(parsed(&copy_path))?;
     let missing = |path: &Path| Error::corrupt(path, 0, "the file is missing");
     let known = match (manifest, copy) {
         (Ok(None), Ok(None)) => return Ok(None),
@@ -122,16 +138,6 @@ pub(crate) fn known(folder: &Path) -> Result<Option<Known>> {
         (Err(error), _) | (_, Err(error)) => return Err(error),
     };
     Ok(Some(known))
-}
-
-/// `None` where there is none.
-fn read(path: &Path) -> Result<Option<Manifest>> {
-    let bytes = match fs::read(path) {
-        Ok(bytes) => bytes,
-        Err(error) if error.kind() == ErrorKind::NotFound => return Ok(None),
-        Err(error) => return Err(Error::io(path, "read")(error)),
-    };
-    Manifest::parse(path, &bytes).map(Some)
 }
 
 impl Manifest {

@@ -103,9 +103,8 @@ pub(crate) fn needs_no_manifest(folder: &Path, newest: u64) -> Result<bool> {
 /// Keeps a copy of the manifest that is damaged, for whoever wants to know, before another one is
 /// written in its place.
 fn keep_damaged(disk: &Disk, fault: Error) -> Result<DamagedFile> {
-    let Error::Corrupt { path, offset, reason } = fault else { return Err(fault) };
-    let kept_as = keep(disk, &path)?;
-    Ok(DamagedFile { kept_as, ..DamagedFile::without_loss(path, vec![(offset, reason)]) })
+    let damaged = DamagedFile::of_fault(fault)?;
+    Ok(DamagedFile { kept_as: keep(disk, &damaged.file)?, ..damaged })
 }
 
 /// # Errors

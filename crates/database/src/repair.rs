@@ -52,13 +52,8 @@ impl Database {
 
 /// What is said of a file that keeps its collection closed, whatever else is tried.
 fn keeps_closed(error: Error) -> Result<DamagedFile> {
-    let Error::Corrupt { path, offset, reason } = error else { return Err(error) };
-    Ok(DamagedFile {
-        lost_records: None,
-        is_set_aside: true,
-        keeps_closed: true,
-        ..DamagedFile::without_loss(path, vec![(offset, reason)])
-    })
+    let damaged = DamagedFile::of_fault(error)?;
+    Ok(DamagedFile { lost_records: None, is_set_aside: true, keeps_closed: true, ..damaged })
 }
 
 impl Collection {

@@ -1,9 +1,9 @@
 //! What a collection takes.
 
 use crate::error::Result;
-use crate::schema::Schema;
 use crate::state::{LiveSegment, State};
 use crate::vector_fields::VectorField;
+use crate::view::View;
 
 /// What is known of a field.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -33,7 +33,7 @@ pub struct CollectionStats {
     pub live_bytes: u64,
     /// Of these, bytes that a compaction would free, a share of each segment's.
     pub dead_bytes: u64,
-    /// Files that are known to be damaged or missing.
+    /// Files that are known to be damaged or missing, or were so when the collection was opened.
     pub damaged_files: usize,
     /// The number of the log that takes the writes.
     pub generation: u64,
@@ -46,7 +46,7 @@ pub struct CollectionStats {
 
 impl CollectionStats {
     /// `end` is where the newest log ends.
-    pub(crate) fn of(state: &State, schema: &Schema, end: u64) -> Result<Self> {
+    pub(crate) fn of(view: &View, state: &State, end: u64) -> Result<Self> {
         let generation = state.active_head().log().generation;
         let mut stats = Self {
             records: state.len(),
@@ -56,10 +56,10 @@ impl CollectionStats {
             file_bytes: 0,
             live_bytes: 0,
             dead_bytes: 0,
-            damaged_files: state.set_aside().len(),
+            damaged_files: state.set_aside().len() + view.mended().len(),
             generation,
             fields: (0..)
-                .zip(&schema.fields)
+                .zip(&view.schema().fields)
                 .map(|(n, field)| field_stats(state, n, field))
                 .collect(),
             memory_bytes: state.memory_bytes(),

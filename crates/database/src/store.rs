@@ -423,7 +423,7 @@ impl Store {
     }
 
     pub(crate) fn stats(&self) -> Result<CollectionStats> {
-        self.with_writer(|writer| CollectionStats::of(&*self.state()?, self.schema(), writer.end))
+        self.with_writer(|writer| CollectionStats::of(self.view(), &*self.state()?, writer.end))
     }
 
     /// Puts everything written so far onto the medium.
