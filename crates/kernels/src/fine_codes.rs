@@ -11,8 +11,8 @@
 //! ```
 
 use crate::backend::Backend;
-use crate::dispatch::ByteKernel;
-use crate::simd::ByteProducts;
+use crate::dispatch::{ByteKernel, Kernel};
+use crate::simd::{ByteProducts, Simd};
 
 /// Coordinates must be a multiple of this, so that no backend has a remainder to handle.
 const UNIT: usize = 64;
@@ -57,17 +57,55 @@ impl FineQuery {
     ///
     /// # Panics
     /// The coordinates are not a multiple of 64.
-    pub fn prepare(&mut self, query: &[f32]) {
+    pub fn prepare(&mut self, backend: Backend, query: &[f32]) {
         assert!(query.len().is_multiple_of(UNIT));
-        let most = query.iter().fold(0.0f32, |most, x| most.max(x.abs()));
-        let step = most / QUERY_LIMIT;
+        backend.dispatch(Prepare { out: self, query });
+    }
+}
+
+struct Prepare<'a> {
+    out: &'a mut FineQuery,
+    query: &'a [f32],
+}
+
+impl Kernel for Prepare<'_> {
+    type Output = ();
+    #[inline(always)]
+    fn run<S: Simd>(self, simd: S) {
+        let Self { out, query } = self;
+        let (zero, one) = (simd.f32_splat(0.0), simd.f32_splat(1.0));
+        let (mut most, mut zeros) = (zero, zero);
+        let mut at = 0;
+        while at < query.len() {
+            // SAFETY: the length is a multiple of 64, hence of the lanes.
+            let y = unsafe { simd.f32_load(query.as_ptr().add(at)) };
+            most = simd.f32_max(most, simd.f32_copysign(y, one));
+            zeros = simd.f32_mul_add(y, zero, zeros);
+            at += S::F32_LANES;
+        }
+        // Zero times what is not finite is NaN. Then so are all estimates.
+        let finite = simd.f32_sum(zeros) == 0.0;
+        let step = if finite { simd.f32_maximum(most) / QUERY_LIMIT } else { f32::NAN };
         let inverse = 1.0 / step;
-        let inverse = if inverse.is_finite() { inverse } else { 0.0 };
-        self.codes.clear();
-        self.codes.extend(query.iter().map(|x| (x * inverse).round_ties_even() as i8));
-        let sum: i32 = self.codes.iter().map(|&code| i32::from(code)).sum();
-        self.scale = step;
-        self.shift = -MIDDLE * step * sum as f32;
+        // What is too small for a step counts as zeros.
+        let inverse = if finite && inverse.is_finite() { inverse } else { 0.0 };
+        out.codes.clear();
+        out.codes.resize(query.len(), 0);
+        if inverse > 0.0 {
+            let inverse = simd.f32_splat(inverse);
+            let mut at = 0;
+            while at < query.len() {
+                // SAFETY: at + F32_LANES <= the length of both; the product is at most 127, nearly.
+                unsafe {
+                    let y = simd.f32_mul(simd.f32_load(query.as_ptr().add(at)), inverse);
+                    simd.f32_store_i8(out.codes.as_mut_ptr().add(at).cast(), simd.f32_round(y));
+                }
+                at += S::F32_LANES;
+            }
+        }
+        let sum: i32 = out.codes.iter().map(|&code| i32::from(code)).sum();
+        out.scale = step;
+        out.shift = -MIDDLE * step * sum as f32;
     }
 }
 

@@ -7,6 +7,12 @@ use backends::backends;
 use kernels::{Backend, FineQuery, fine_code_bytes};
 use oracle::{exact_dot, values, wide};
 
+fn prepared(backend: Backend, query: &[f32]) -> FineQuery {
+    let mut prepared = FineQuery::default();
+    prepared.prepare(backend, query);
+    prepared
+}
+
 fn estimate(backend: Backend, query: &FineQuery, row: &[f32]) -> (f64, Vec<u8>) {
     let mut codes = vec![0; fine_code_bytes(row.len())];
     let sums = backend.encode_fine(row, &mut codes);
@@ -21,11 +27,11 @@ fn products_are_estimated_closely_and_alike_on_every_backend() {
         let exact = exact_dot(&wide(&row), &wide(&query));
         let lengths =
             (exact_dot(&wide(&row), &wide(&row)) * exact_dot(&wide(&query), &wide(&query))).sqrt();
-        let mut prepared = FineQuery::default();
-        prepared.prepare(&query);
+        let prepared = prepared(Backend::available()[0], &query);
         let (_, codes) = estimate(Backend::available()[0], &prepared, &row);
-        let products: Vec<f32> =
-            backends().iter().map(|backend| backend.fine_product(&prepared, &codes)).collect();
+        let product =
+            |&backend: &Backend| backend.fine_product(&self::prepared(backend, &query), &codes);
+        let products: Vec<f32> = backends().iter().map(product).collect();
         assert!(products.iter().all(|product| *product == products[0]), "{products:?}");
         for backend in backends() {
             let (found, _) = estimate(backend, &prepared, &row);
@@ -43,9 +49,8 @@ fn the_greatest_numbers_and_none_at_all_stay_in_bounds() {
         let row: Vec<f32> = (0..coordinates).map(|i| if i % 2 == 0 { row } else { -row }).collect();
         let query: Vec<f32> =
             (0..coordinates).map(|i| if i % 2 == 0 { query } else { -query }).collect();
-        let mut prepared = FineQuery::default();
-        prepared.prepare(&query);
         for backend in backends() {
+            let prepared = prepared(backend, &query);
             let mut codes = vec![0; fine_code_bytes(coordinates)];
             let sums = backend.encode_fine(&row, &mut codes);
             let product = backend.fine_product(&prepared, &codes);
@@ -65,7 +70,6 @@ fn the_greatest_numbers_and_none_at_all_stay_in_bounds() {
 #[test]
 #[should_panic(expected = "codes of another size")]
 fn codes_of_another_size_are_refused() {
-    let mut query = FineQuery::default();
-    query.prepare(&[1.0; 128]);
-    Backend::available()[0].fine_product(&query, &[0; 32]);
+    let backend = Backend::available()[0];
+    backend.fine_product(&prepared(backend, &[1.0; 128]), &[0; 32]);
 }

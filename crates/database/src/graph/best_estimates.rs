@@ -59,15 +59,17 @@ impl<R: Region> Graph<R> {
 }
 
 /// The points with the best estimates, greatest first.
-pub(super) struct BestEstimates {
+pub(super) struct BestEstimates<'a> {
     backend: Backend,
     most: usize,
-    pairs: SortedPairs,
+    pairs: &'a mut SortedPairs,
 }
 
-impl BestEstimates {
-    pub(super) fn new(backend: Backend, most: usize) -> Self {
-        Self { backend, most, pairs: SortedPairs::default() }
+impl<'a> BestEstimates<'a> {
+    /// None yet, whatever `pairs` holds.
+    pub(super) fn new(backend: Backend, most: usize, pairs: &'a mut SortedPairs) -> Self {
+        pairs.clear();
+        Self { backend, most, pairs }
     }
 
     /// Looks at the points of some blocks that `accept` takes.

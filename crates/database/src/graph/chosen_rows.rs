@@ -83,11 +83,12 @@ impl<R: Region> Graph<R> {
             );
         }
         let effort = options.effort.max(limit).saturating_mul(EFFORTS);
-        let mut coarse = BestEstimates::new(backend, effort);
+        let mut pairs = SortedPairs::default();
+        let mut coarse = BestEstimates::new(backend, effort, &mut pairs);
         coarse.scan(query, &chosen.blocks, chosen.blocks.all(), |index| accept(row_of(index)));
         let coarse = coarse.numbers();
         let mut fine_query = FineQuery::default();
-        fine_query.prepare(&query.point);
+        fine_query.prepare(backend, &query.point);
         let mut fine = SortedPairs::default();
         coarse.iter().take(AHEAD).for_each(|&index| chosen.codes.request(backend, index));
         for (place, &index) in coarse.iter().enumerate() {

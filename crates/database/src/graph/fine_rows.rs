@@ -7,7 +7,7 @@
 //! from the processor's caches where a node of 3 KB does not. What is here follows from the graph,
 //! and is made from it while it is searched.
 
-use kernels::{NEIGHBOURS_PER_BLOCK, block_code_bytes};
+use kernels::{NEIGHBOURS_PER_BLOCK, SortedPairs, block_code_bytes};
 
 use super::best_estimates::{BestEstimates, CentredBlocks};
 use super::fine_codes::FineCodes;
@@ -59,17 +59,25 @@ impl FineRows {
         &self,
         graph: &Graph<R>,
         query: &Query<'_>,
+        memory: &mut StartScratch,
         mut see: impl FnMut(u32),
     ) {
         let backend = graph.backend;
-        let mut groups = BestEstimates::new(backend, GROUPS_SCANNED);
+        let mut groups = BestEstimates::new(backend, GROUPS_SCANNED, &mut memory.groups);
         groups.scan(query, &self.groups, self.groups.all(), |_| true);
         let blocks = || groups.numbers().iter().map(|&group| self.starts.block(group));
         blocks().for_each(|block| backend.prefetch(block));
-        let mut starts = BestEstimates::new(backend, STARTS);
+        let mut starts = BestEstimates::new(backend, STARTS, &mut memory.starts);
         blocks().for_each(|block| starts.scan(query, &self.starts, block, |_| true));
         starts.numbers().iter().for_each(|&row| see(row));
     }
+}
+
+/// Memory for looking up where to start, used again by the next walk.
+#[derive(Debug, Default)]
+pub(super) struct StartScratch {
+    groups: SortedPairs,
+    starts: SortedPairs,
 }
 
 /// How many places a graph of so many rows has, entry points apart.

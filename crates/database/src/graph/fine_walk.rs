@@ -5,11 +5,21 @@
 
 use kernels::{FineQuery, NEIGHBOURS_PER_BLOCK};
 
-use super::fine_rows::FineRows;
+use super::fine_rows::{FineRows, StartScratch};
 use super::open::{Graph, Region};
 use super::query::Query;
 use super::search::SearchOptions;
 use super::walk::{Nodes, Scratch};
+
+/// Memory for a walk by codes, used again by the next one.
+#[derive(Debug, Default)]
+pub(super) struct FineScratch {
+    query: FineQuery,
+    start: StartScratch,
+    /// Rows whose codes were requested, and will be used while those of the next ones come.
+    requested: Vec<u32>,
+    coming: Vec<u32>,
+}
 
 /// A row is not scored where its score would have to be further from what its code says than so many
 /// standard errors.
@@ -27,12 +37,12 @@ impl<R: Region> Graph<R> {
         scratch: &mut Scratch,
     ) -> Option<Vec<(f32, u32)>> {
         let (backend, codes) = (self.backend, &fine.codes);
-        let mut fine_query = FineQuery::default();
-        fine_query.prepare(&query.point);
-        let fine_query = &fine_query;
         scratch.begin(self.count());
-        // Rows whose codes were requested, and will be used while those of the next ones come.
-        let (mut requested, mut coming) = (Vec::new(), Vec::new());
+        let mut memory = std::mem::take(&mut scratch.fine);
+        let FineScratch { query: fine_query, start, requested, coming } = &mut memory;
+        fine_query.prepare(backend, &query.point);
+        requested.clear();
+        coming.clear();
         let rank = |rows: &mut Vec<u32>, scratch: &mut Scratch| {
             for row in rows.drain(..) {
                 let key = codes.similarity(backend, fine_query, query.entry_base, row);
@@ -41,13 +51,13 @@ impl<R: Region> Graph<R> {
                 }
             }
         };
-        fine.start(self, query, |row| {
+        fine.start(self, query, start, |row| {
             if scratch.mark(row) {
                 codes.request(backend, row);
                 requested.push(row);
             }
         });
-        rank(&mut requested, scratch);
+        rank(requested, scratch);
         loop {
             while scratch.requested.len() < options.ahead.max(1) {
                 let Some(next) = scratch.next() else { break };
@@ -58,10 +68,11 @@ impl<R: Region> Graph<R> {
                 if requested.is_empty() {
                     break;
                 }
-                rank(&mut requested, scratch);
+                rank(requested, scratch);
                 continue;
             };
             if scratch.in_sight() > most {
+                scratch.fine = memory;
                 return None;
             }
             self.check(node);
@@ -85,9 +96,10 @@ impl<R: Region> Graph<R> {
                     }
                 }
             }
-            rank(&mut requested, scratch);
-            std::mem::swap(&mut requested, &mut coming);
+            rank(requested, scratch);
+            std::mem::swap(requested, coming);
         }
+        scratch.fine = memory;
         let slack = STANDARD_ERRORS * codes.standard_error(query);
         Some(self.score_best(scratch.accepted_rows(), query, limit, slack))
     }

@@ -10,6 +10,7 @@ use std::collections::VecDeque;
 use kernels::{Backend, NEIGHBOURS_PER_BLOCK, ScanTables, SortedPairs};
 
 use super::edges::Scales;
+use super::fine_walk::FineScratch;
 use super::layout::{Block, MAX_GRAPH_ROWS};
 
 /// A graph as a walk sees it.
@@ -48,6 +49,7 @@ pub struct Scratch {
     seen: Vec<u64>,
     touched: Vec<u32>,
     pub(super) requested: VecDeque<(f32, u32)>,
+    pub(super) fine: FineScratch,
 }
 
 impl Scratch {
