@@ -38,6 +38,85 @@ impl Backend {
     }
 }
 
+impl Backend {
+    /// Turns dot products with a row into squared distances from it, up to rounding, which may take
+    /// one below 0, and lists where a distance is less than `limit` or than what stands in its place
+    /// in `limits`. Only distances in listed places are sure to be given.
+    ///
+    /// # Panics
+    /// There are not as many lengths, limits or places for distances as products.
+    #[expect(clippy::too_many_arguments, reason = "four slices of one length and what fills them")]
+    pub fn distances_within(
+        self,
+        row: Lengths<f32>,
+        others: Lengths<&[f32]>,
+        products: &[f32],
+        limit: f32,
+        limits: &[f32],
+        distances: &mut [f32],
+        within: &mut Vec<u32>,
+    ) {
+        within.clear();
+        within.reserve(products.len());
+        self.dispatch(Within { row, others, products, limit, limits, distances, within });
+    }
+}
+
+struct Within<'a> {
+    row: Lengths<f32>,
+    others: Lengths<&'a [f32]>,
+    products: &'a [f32],
+    limit: f32,
+    limits: &'a [f32],
+    distances: &'a mut [f32],
+    within: &'a mut Vec<u32>,
+}
+
+impl Kernel for Within<'_> {
+    type Output = ();
+    #[inline(always)]
+    fn run<S: Simd>(self, simd: S) {
+        let Self { row, others, products, limit, limits, distances, within } = self;
+        let count = products.len();
+        assert!(others.square.len() == count, "a length for every product");
+        assert!(others.lift.len() == count && others.scale.len() == count);
+        assert!(limits.len() == count && distances.len() == count, "a limit for every product");
+        let own = simd.f32_splat(row.square);
+        let lift = simd.f32_splat(-2.0 * row.lift);
+        let scale = simd.f32_splat(-2.0 * row.scale);
+        let own_limit = simd.f32_splat(limit);
+        let mut at = 0;
+        while at + S::F32_LANES <= count {
+            // SAFETY: at + F32_LANES <= the number of products, and of each of the other slices.
+            let mut below = unsafe {
+                let square = simd.f32_load(others.square.as_ptr().add(at));
+                let other_lift = simd.f32_load(others.lift.as_ptr().add(at));
+                let other_scale = simd.f32_load(others.scale.as_ptr().add(at));
+                let product = simd.f32_load(products.as_ptr().add(at));
+                let sum = simd.f32_mul_add(lift, other_lift, simd.f32_add(own, square));
+                let distance = simd.f32_mul_add(scale, simd.f32_mul(product, other_scale), sum);
+                let greatest = simd.f32_max(simd.f32_load(limits.as_ptr().add(at)), own_limit);
+                simd.f32_store(distances.as_mut_ptr().add(at), distance);
+                simd.f32_greater(greatest, distance)
+            };
+            while below != 0 {
+                within.push(at as u32 + below.trailing_zeros());
+                below &= below - 1;
+            }
+            at += S::F32_LANES;
+        }
+        while at < count {
+            let sum = row.square + others.square[at] - 2.0 * row.lift * others.lift[at];
+            let product = row.scale * others.scale[at] * products[at];
+            distances[at] = sum - 2.0 * product;
+            if distances[at] < limit.max(limits[at]) {
+                within.push(at as u32);
+            }
+            at += 1;
+        }
+    }
+}
+
 struct Distances<'a> {
     row: Lengths<f32>,
     others: Lengths<&'a [f32]>,

@@ -1,11 +1,16 @@
 //! Activations as bytes: each row with a scale and a zero point of its own.
 
+use std::ops::Range;
+
 use crate::aligned::AlignedBuffer;
 use crate::backend::Backend;
+use crate::element::{ElementType, SCALE_BYTES};
 use crate::matmul::Format;
 use crate::matmul::{Precision, Rows, WordKernel};
 use crate::narrow::Bf16;
+use crate::row_codec::scale_behind;
 use crate::simd::words::Words;
+use crate::stored_rows::StoredRows;
 
 /// Rows of unsigned bytes that stand for `scale * (code - zero)`. Scale and zero point are those of
 /// the row alone, chosen so that its least and its greatest number, and zero, have codes.
@@ -17,6 +22,9 @@ pub struct QuantizedRows {
     count: usize,
     columns: usize,
 }
+
+/// What turns a signed byte into an unsigned one that is greater by 128.
+const SIGN_BIT: u8 = 0x80;
 
 /// [`QuantizedRows`], or some of them, for a product.
 #[derive(Clone, Copy)]
@@ -32,6 +40,38 @@ impl QuantizedRows {
         self.codes.resize(count * columns);
         self.scales.resize(count);
         self.zeros.resize(count);
+    }
+
+    /// Takes stored rows of `Int8` over, those that are listed: the same numbers, without rounding.
+    ///
+    /// # Panics
+    /// The rows are of another type, or one that is listed is not there.
+    pub fn take_stored(&mut self, rows: StoredRows<'_>, listed: &[u32]) {
+        assert_eq!(rows.element(), ElementType::Int8, "stored bytes");
+        let columns = rows.row_bytes() - SCALE_BYTES;
+        self.resize(listed.len(), columns);
+        for (at, &row) in listed.iter().enumerate() {
+            let stored = rows.row(row as usize);
+            let codes = &mut self.codes.as_mut_slice()[at * columns..][..columns];
+            for (code, byte) in codes.iter_mut().zip(stored) {
+                *code = byte ^ SIGN_BIT;
+            }
+            self.scales.as_mut_slice()[at] = scale_behind(stored);
+            self.zeros.as_mut_slice()[at] = i32::from(SIGN_BIT);
+        }
+    }
+
+    /// Some of the rows.
+    ///
+    /// # Panics
+    /// There are not so many.
+    pub fn part(&self, rows: Range<usize>) -> QuantizedView<'_> {
+        let codes = &self.codes.as_slice()[rows.start * self.columns..rows.end * self.columns];
+        QuantizedView {
+            codes: Rows::new(codes, rows.len(), self.columns, self.columns),
+            scales: &self.scales.as_slice()[rows.clone()],
+            zeros: &self.zeros.as_slice()[rows],
+        }
     }
 
     /// All rows.

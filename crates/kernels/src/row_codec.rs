@@ -82,23 +82,6 @@ impl Backend {
         Ok(())
     }
 
-    /// Stores `to.0 * to.1 - from.0 * from.1`, whose elements are finite, as an `Int8` row and gives its
-    /// squared length, that of the difference before it was rounded; `buffer` is overwritten.
-    ///
-    /// # Panics
-    /// The vectors and the buffer differ in length, or `stored` is not that of such a row.
-    pub fn encode_difference(
-        self,
-        from: (&[f32], f32),
-        to: (&[f32], f32),
-        buffer: &mut [f32],
-        stored: &mut [u8],
-    ) -> f32 {
-        let bytes = ElementType::Int8.row_bytes(buffer.len());
-        assert_eq!(stored.len(), bytes, "bytes of the stored row");
-        self.dispatch(EncodeDifference { from, to, buffer, stored })
-    }
-
     /// The elements of a stored row, exactly.
     ///
     /// # Panics
@@ -116,56 +99,6 @@ impl Backend {
                 row.iter_mut().zip(stored).for_each(|(x, &byte)| *x = byte.into());
             }
         }
-    }
-}
-
-struct EncodeDifference<'a> {
-    from: (&'a [f32], f32),
-    to: (&'a [f32], f32),
-    buffer: &'a mut [f32],
-    stored: &'a mut [u8],
-}
-
-impl Kernel for EncodeDifference<'_> {
-    type Output = f32;
-    #[inline(always)]
-    fn run<S: Simd>(self, simd: S) -> f32 {
-        let Self { from: (from, from_scale), to: (to, to_scale), buffer, stored } = self;
-        let length = buffer.len();
-        assert!(from.len() == length && to.len() == length, "vectors of one length");
-        let positive = simd.f32_splat(1.0);
-        let (minus, plus) = (simd.f32_splat(-from_scale), simd.f32_splat(to_scale));
-        let (mut largest, mut squares) = (simd.f32_splat(0.0), simd.f32_splat(0.0));
-        let mut at = 0;
-        while at + S::F32_LANES <= length {
-            // SAFETY: at + F32_LANES <= length, that of both vectors and of the buffer.
-            unsafe {
-                let a = simd.f32_load(from.as_ptr().add(at));
-                let b = simd.f32_load(to.as_ptr().add(at));
-                let difference = simd.f32_mul_add(b, plus, simd.f32_mul(a, minus));
-                simd.f32_store(buffer.as_mut_ptr().add(at), difference);
-                largest = simd.f32_max(largest, simd.f32_copysign(difference, positive));
-                squares = simd.f32_mul_add(difference, difference, squares);
-            }
-            at += S::F32_LANES;
-        }
-        let (mut largest, mut square) = (simd.f32_maximum(largest), simd.f32_sum(squares));
-        while at < length {
-            let difference = to[at] * to_scale - from[at] * from_scale;
-            buffer[at] = difference;
-            largest = largest.max(difference.abs());
-            square += difference * difference;
-            at += 1;
-        }
-        let scale = scale_of(largest);
-        let (codes, trailing) = stored.split_at_mut(length);
-        trailing.copy_from_slice(&scale.to_le_bytes());
-        if scale == 0.0 {
-            codes.fill(0);
-        } else {
-            Encode::<Code>::new(buffer, codes, scale).run(simd);
-        }
-        square
     }
 }
 

@@ -398,6 +398,42 @@ fn distances_follow_from_products_and_minima_from_distances() {
 }
 
 #[test]
+fn distances_within_limits_are_listed_for_either_side() {
+    let row = Lengths { square: 0.75f32, lift: 0.25, scale: 0.5 };
+    for backend in backends() {
+        for length in 0..=LONGEST {
+            let [square, lift, scale, products, limits] =
+                [1, 2, 3, 4, 5].map(|seed| values(length, seed + 10 * length as u64));
+            for limit in [f32::NEG_INFINITY, 0.3, f32::INFINITY] {
+                let mut found = vec![f32::NAN; length];
+                let mut within = vec![7];
+                let others = Lengths { square: &*square, lift: &*lift, scale: &*scale };
+                backend.distances_within(
+                    row,
+                    others,
+                    &products,
+                    limit,
+                    &limits,
+                    &mut found,
+                    &mut within,
+                );
+                let what = format!("{backend:?} {length} {limit}");
+                for at in 0..length {
+                    let [square, lift, scale, product] =
+                        [&square, &lift, &scale, &products].map(|of| f64::from(of[at]));
+                    let expected = 0.75 + square - 2.0 * (0.5 * scale * product + 0.25 * lift);
+                    let error = (f64::from(found[at]) - expected).abs();
+                    assert!(error < 1e-4, "{what} {at}: {}, not {expected}", found[at]);
+                }
+                let below = |at: &u32| found[*at as usize] < limit.max(limits[*at as usize]);
+                let expected: Vec<u32> = (0..length as u32).filter(below).collect();
+                assert_eq!(within, expected, "{what}");
+            }
+        }
+    }
+}
+
+#[test]
 fn pairs_stay_sorted_with_ties_and_infinities_as_they_come_and_go() {
     for backend in backends() {
         for length in 0..=LONGEST {

@@ -5,8 +5,8 @@ mod backends;
 
 use backends::backends;
 use kernels::{
-    Activation, Backend, Bf16, Input, Output, PackedMatrix, Precision, QuantizedRows, Rows,
-    RowsMut, matmul,
+    Activation, Backend, Bf16, ElementType, Input, Output, PackedMatrix, Precision, QuantizedRows,
+    Rows, RowsMut, StoredRows, matmul,
 };
 
 const PRECISIONS: [Precision; 3] = [Precision::F32, Precision::Bf16, Precision::Int8];
@@ -227,6 +227,49 @@ fn products_of_extreme_bytes_do_not_overflow() {
             let input = left.input(Precision::Int8, 1);
             let found = stored(input, &packed, Activation::Identity, 1, 1)[0];
             assert!((found - sign * (depth - 1) as f32).abs() < 0.5, "{backend:?} {found}");
+        }
+    }
+}
+
+#[test]
+fn stored_bytes_are_multiplied_as_they_are() {
+    for backend in backends() {
+        for (count, depth) in [(1, 4), (7, 12), (40, 68), (33, 384)] {
+            let row_bytes = ElementType::Int8.row_bytes(depth);
+            let mut stored = vec![0u8; count * row_bytes];
+            let mut exact = Vec::new();
+            for (row, stored) in stored.chunks_mut(row_bytes).enumerate() {
+                // One row is all zeros.
+                let scaled = values(depth, 0.3 + row as f32).into_iter().map(|x| x * row as f32);
+                let row: Vec<f32> = scaled.collect();
+                backend.encode_row(ElementType::Int8, &row, stored).unwrap();
+                let mut decoded = vec![0.0f32; depth];
+                backend.decode_row(ElementType::Int8, stored, &mut decoded);
+                exact.push(decoded);
+            }
+            let rows = StoredRows::new(ElementType::Int8, depth, row_bytes, &stored);
+            let listed: Vec<u32> = (0..count as u32).rev().chain([0]).collect();
+            let mut left = QuantizedRows::default();
+            left.take_stored(rows, &listed);
+            let packed = PackedMatrix::of_stored(backend, rows, &listed);
+            let columns = listed.len();
+            let all = Input::Int8(left.view());
+            let products = self::stored(all, &packed, Activation::Identity, columns, columns);
+            for (i, &a) in listed.iter().enumerate() {
+                assert_eq!(left.view().row(i), exact[a as usize], "{backend:?} {depth}");
+                for (j, &b) in listed.iter().enumerate() {
+                    let pairs = exact[a as usize].iter().zip(&exact[b as usize]);
+                    let sum: f64 = pairs.map(|(a, b)| f64::from(*a) * f64::from(*b)).sum();
+                    let found = products[i * columns + j];
+                    let error = (f64::from(found) - sum).abs();
+                    assert!(error <= 1e-6 * sum.abs(), "{backend:?} {depth} {i} {j}: {found}");
+                    // To the last bit the same from both sides.
+                    assert_eq!(found.to_bits(), products[j * columns + i].to_bits());
+                }
+            }
+            let last = Input::Int8(left.part(columns - 1..columns));
+            let products_of_last = self::stored(last, &packed, Activation::Identity, 1, columns);
+            assert_eq!(products_of_last, products[(columns - 1) * columns..]);
         }
     }
 }

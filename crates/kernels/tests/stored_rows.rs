@@ -437,31 +437,3 @@ fn packed_bits_are_bytes_and_nothing_else() {
 fn packed_bits_have_no_products() {
     Backend::active().row_scorer(ElementType::Bits, Measure::Dot, &[1.0]);
 }
-
-#[test]
-fn a_difference_is_coded_as_a_row_that_was_made_of_it() {
-    for backend in backends() {
-        for length in 0..=LONGEST {
-            let (from, to) = (values(length, 3), values(length, 4));
-            for (from_scale, to_scale) in [(1.0, 1.0), (0.25, 3.0), (0.0, 0.0)] {
-                let what = || format!("{backend:?} {length} {from_scale} {to_scale}");
-                let mut buffer = vec![f32::NAN; length];
-                let mut stored = vec![0xaa; ElementType::Int8.row_bytes(length)];
-                let (scaled_from, scaled_to) = ((&*from, from_scale), (&*to, to_scale));
-                let square =
-                    backend.encode_difference(scaled_from, scaled_to, &mut buffer, &mut stored);
-                let difference = |index: usize| {
-                    f64::from(to[index]) * f64::from(to_scale)
-                        - f64::from(from[index]) * f64::from(from_scale)
-                };
-                let exact: Vec<f64> = (0..length).map(difference).collect();
-                for (&found, &expected) in buffer.iter().zip(&exact) {
-                    assert_close(found, expected, 1e-5, &what);
-                }
-                let sum = exact.iter().map(|x| x * x).sum::<f64>();
-                assert_close(square, sum, 1e-5 * (1.0 + sum), &what);
-                assert_eq!(stored, encoded(backend, ElementType::Int8, &buffer), "{}", what());
-            }
-        }
-    }
-}

@@ -6,6 +6,7 @@ use rayon::prelude::*;
 
 use super::error::GraphError;
 use super::neighbour_lists::{Candidate, NeighbourLists, RowFilter};
+use super::point_codes::PointCodes;
 use super::progress::Phase;
 use super::prune::Pruner;
 use super::space::Points;
@@ -36,6 +37,7 @@ impl Adjacency {
     /// Gives each node the diverse ones of its near rows, then nodes that chose it: good enough to walk.
     pub(crate) fn choose(
         points: &Points,
+        codes: &PointCodes<'_>,
         near: &[Vec<Candidate>],
         strongest: &[Vec<Candidate>],
         degree: usize,
@@ -43,13 +45,11 @@ impl Adjacency {
     ) -> Result<Self, GraphError> {
         let chosen: Vec<Vec<Candidate>> = near
             .par_chunks(ROWS_PER_TASK)
-            .enumerate()
             .map_init(
-                || Pruner::new(points),
-                |pruner, (task, near)| {
-                    let rows = (task * ROWS_PER_TASK) as u32..;
-                    let choose = |(row, near): (u32, &Vec<_>)| pruner.diverse(row, near, degree);
-                    let chosen: Vec<Vec<Candidate>> = rows.zip(near).map(choose).collect();
+                || Pruner::new(points, codes),
+                |pruner, near| {
+                    let choose = |near: &Vec<Candidate>| pruner.diverse(near, degree);
+                    let chosen: Vec<Vec<Candidate>> = near.iter().map(choose).collect();
                     phase.advance(near.len())?;
                     Ok(chosen)
                 },
@@ -58,7 +58,7 @@ impl Adjacency {
             .into_iter()
             .flatten()
             .collect();
-        Self::link(points, near, &chosen, strongest, degree, false, phase)
+        Self::link(points, codes, near, &chosen, strongest, degree, false, phase)
     }
 
     /// Gives each node the rows that it chose, or `again` the diverse ones among these and the nodes that
@@ -67,6 +67,7 @@ impl Adjacency {
     /// is great, go before those.
     pub(crate) fn link(
         points: &Points,
+        codes: &PointCodes<'_>,
         near: &[Vec<Candidate>],
         chosen: &[Vec<Candidate>],
         strongest: &[Vec<Candidate>],
@@ -78,7 +79,7 @@ impl Adjacency {
         chosen.par_iter().with_min_len(ROWS_PER_TASK).enumerate().for_each(|(row, chosen)| {
             for candidate in chosen {
                 let back = Candidate { distance: candidate.distance, row: row as u32 };
-                incoming.merge(candidate.row, &[back]);
+                incoming.add(candidate.row, back);
             }
         });
         let incoming = incoming.into_lists();
@@ -89,7 +90,7 @@ impl Adjacency {
             .zip(counts.par_chunks_mut(ROWS_PER_TASK))
             .enumerate()
             .try_for_each_init(
-                || (Pruner::new(points), Vec::new()),
+                || (Pruner::new(points, codes), Vec::new()),
                 |(pruner, all), (task, (places, counts))| {
                     for (index, (places, count)) in
                         places.chunks_mut(degree).zip(counts).enumerate()
@@ -98,7 +99,7 @@ impl Adjacency {
                         union(&chosen[row], &incoming[row], all);
                         let places_of_near = degree - strongest[row].len().min(degree / 4);
                         let mut rows = if again {
-                            pruner.diverse(row as u32, all, places_of_near)
+                            pruner.diverse(all, places_of_near)
                         } else {
                             chosen[row].iter().take(places_of_near).copied().collect()
                         };

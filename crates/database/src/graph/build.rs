@@ -6,14 +6,17 @@ use std::io::Write;
 use std::ops::ControlFlow;
 
 use kernels::{ElementType, Rotation};
+use rayon::prelude::*;
 
 use super::Rows;
 use super::adjacency::{Adjacency, INCOMING_OF_A_PLACE};
+use super::compare::{Near, compare_parts};
 use super::entries::choose_entries;
 use super::error::GraphError;
 use super::layout::{CODE_UNIT, Layout, MAX_BLOCKS, MAX_GRAPH_DIMENSION, MAX_GRAPH_ROWS};
 use super::neighbour_lists::{Candidate, NeighbourLists};
-use super::partition::{Near, PartitionOptions, STRONGEST, compare_parts, partition};
+use super::partition::{PartitionOptions, STRONGEST, partition};
+use super::point_codes::{CODE_BYTES_BESIDES, PointCodes};
 use super::progress::Progress;
 use super::refine::refine;
 use super::space::Space;
@@ -75,12 +78,16 @@ impl BuildOptions {
         let list = |candidates: usize| LIST_BYTES + candidates * size_of::<Candidate>();
         let PartitionOptions { keep, .. } = PartitionOptions::default();
         let strongest = if self.metric == Metric::Dot { STRONGEST } else { 0 };
-        let points = 4 * Rotation::padded(self.dimension) + POINT_BYTES;
+        let padded = Rotation::padded(self.dimension);
+        let points = 4 * padded + POINT_BYTES;
+        let codes = padded + CODE_BYTES_BESIDES;
         let near = list(keep) + list(strongest);
         let (chosen, adjacency) = (list(self.degree), 4 * self.degree + 2);
         let linking = list(INCOMING_OF_A_PLACE * self.degree);
-        let walking = if self.effort > 0 { self.layout(0, 0).vector_offset() } else { 0 };
-        (points + near + chosen + adjacency + linking.max(walking)) as u64
+        let writing = self.layout(0, 0).vector_offset();
+        let walking = if self.effort > 0 { writing } else { 0 };
+        let choosing = codes + near + chosen + linking.max(walking);
+        (points + adjacency + choosing.max(writing)) as u64
     }
 
     pub(super) fn layout(&self, count: u32, entries: usize) -> Layout {
@@ -146,39 +153,44 @@ pub fn build(
     let (mut parts, order) = partition(&points, &partitions, SEED, &phase)?;
     points.reorder(&order);
     parts.iter_mut().flatten().for_each(|row| *row = order.place(*row));
+
+    let codes = PointCodes::new(&points);
     let found = Near {
         nearest: NeighbourLists::new(points.len(), partitions.keep),
         strongest: NeighbourLists::new(points.len(), STRONGEST),
     };
     let phase = progress.phase(300, parts.iter().map(|part| part.len() as u64).sum());
-    compare_parts(&points, &parts, partitions.nearest, &found, &phase)?;
+    compare_parts(&points, &codes, &parts, partitions.nearest, &found, &phase)?;
     drop(parts);
-
     let (mut near, mut strongest) = (found.nearest.into_lists(), found.strongest.into_lists());
+    near.par_iter_mut().enumerate().for_each(|(row, list)| codes.sharpen(row as u32, list));
+
     let phase = progress.phase(125, 2 * steps);
-    let mut adjacency = Adjacency::choose(&points, &near, &strongest, options.degree, &phase)?;
+    let degree = options.degree;
+    let mut adjacency = Adjacency::choose(&points, &codes, &near, &strongest, degree, &phase)?;
     if options.effort > 0 {
         let layout = options.layout(count, 0);
         let phase = progress.phase(315, 2 * steps);
         let chosen = refine(
             &points,
+            &codes,
             &layout,
             &adjacency,
             &mut near,
             &mut strongest,
-            (options.effort, options.degree),
+            (options.effort, degree),
             SEED,
             &phase,
         )?;
         let phase = progress.phase(105, steps);
         drop(adjacency);
         adjacency =
-            Adjacency::link(&points, &near, &chosen, &strongest, options.degree, true, &phase)?;
+            Adjacency::link(&points, &codes, &near, &chosen, &strongest, degree, true, &phase)?;
     }
-    drop((near, strongest));
+    drop((near, strongest, codes));
     let entries = choose_entries(&points, &adjacency, SEED);
     let layout = options.layout(count, entries.len());
-    let phase = progress.phase(100, steps);
+    let phase = progress.phase(100, 2 * steps);
     let built = Built { points: &points, order: &order, adjacency: &adjacency };
     write(rows, &built, &space, &layout, &entries, &phase, out)
 }

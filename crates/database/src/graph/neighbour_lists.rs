@@ -52,23 +52,40 @@ impl NeighbourLists {
                 break;
             }
             let at = list.partition_point(|other| other.before(candidate));
-            // Distances of a pair differ in the last bits from leaf to leaf.
+            // Exact distances of a pair differ in the last bits from part to part.
+            if list.get(at) == Some(candidate) {
+                continue;
+            }
             if present.may_hold(candidate.row)
                 && list.iter().any(|other| other.row == candidate.row)
             {
                 continue;
             }
             present.add(candidate.row);
-            if list.len() == self.capacity {
-                list.pop();
-            }
-            if list.len() == list.capacity() {
-                // Never beyond what it may hold.
-                let room = list.len().max(FIRST_ROOM).min(self.capacity - list.len());
-                list.reserve_exact(room);
-            }
-            list.insert(at, *candidate);
+            self.insert(&mut list, at, *candidate);
         }
+    }
+
+    /// Adds a candidate that the list of `row` does not hold.
+    pub(crate) fn add(&self, row: u32, candidate: Candidate) {
+        let mut list = self.lists[row as usize].lock();
+        if list.len() < self.capacity || candidate.before(&list[self.capacity - 1]) {
+            let at = list.partition_point(|other| other.before(&candidate));
+            self.insert(&mut list, at, candidate);
+        }
+    }
+
+    /// Puts a candidate into a place of a list; the last one falls out of a full list.
+    fn insert(&self, list: &mut Vec<Candidate>, at: usize, candidate: Candidate) {
+        if list.len() == self.capacity {
+            list.pop();
+        }
+        if list.len() == list.capacity() {
+            // Never beyond what it may hold.
+            let room = list.len().max(FIRST_ROOM).min(self.capacity - list.len());
+            list.reserve_exact(room);
+        }
+        list.insert(at, candidate);
     }
 
     pub(crate) fn into_lists(self) -> Vec<Vec<Candidate>> {

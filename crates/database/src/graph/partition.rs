@@ -1,4 +1,4 @@
-//! Near rows of every row, by partitions and matrix products.
+//! Rows in overlapping parts, whose rows are then compared with each other (`compare`).
 //!
 //! Rows are assigned to the nearest few of some random leaders, recursively, until a part is small
 //! enough to compare all of its rows with each other in one matrix product (as in "PiPNN", arXiv
@@ -11,7 +11,7 @@ use kernels::{
 use rayon::prelude::*;
 
 use super::error::GraphError;
-use super::neighbour_lists::{Candidate, NeighbourLists};
+use super::neighbour_lists::Candidate;
 use super::order::Order;
 use super::progress::Phase;
 use super::random::Random;
@@ -45,7 +45,7 @@ const MOST_LEADERS: usize = 1024;
 /// Rows that one task assigns.
 const ROWS_PER_TASK: usize = 512;
 
-/// Rows that are multiplied at a time: their products with a part stay in the second-level cache until
+/// Rows that are multiplied at a time: their products with all leaders stay in the second-level cache until
 /// the nearest are found among them.
 const ROWS_PER_PRODUCT: usize = 96;
 
@@ -159,7 +159,7 @@ fn assign(
         .par_chunks_mut(ROWS_PER_TASK * replicas)
         .zip(rows.par_chunks(ROWS_PER_TASK))
         .try_for_each_init(Comparison::default, |comparison, (assigned, rows)| {
-            let Comparison { values, products, minima, best, .. } = comparison;
+            let Comparison { values, products, minima, best } = comparison;
             minima.resize(leaders.len().div_ceil(DISTANCES_PER_MINIMUM), 0.0);
             let blocks = rows.chunks(ROWS_PER_PRODUCT);
             for (assigned, rows) in assigned.chunks_mut(ROWS_PER_PRODUCT * replicas).zip(blocks) {
@@ -169,7 +169,7 @@ fn assign(
                     products.chunks_mut(leaders.len()).zip(assigned.chunks_mut(replicas)).zip(rows)
                 {
                     part.turn_into_distances(points, row, distances, minima);
-                    nearest(best, replicas, distances, minima, None, f32::INFINITY);
+                    nearest(best, replicas, distances, minima, f32::INFINITY);
                     for (to, from) in assigned.iter_mut().zip(&*best) {
                         *to = from.row;
                     }
@@ -180,53 +180,6 @@ fn assign(
     Ok(assigned)
 }
 
-/// Near rows of every row, and for angles those with the greatest dot products.
-pub(crate) struct Near {
-    pub(crate) nearest: NeighbourLists,
-    pub(crate) strongest: NeighbourLists,
-}
-
-/// Compares all rows of every part and merges what each row finds into `near`.
-pub(crate) fn compare_parts(
-    points: &Points,
-    parts: &[Vec<u32>],
-    most: usize,
-    near: &Near,
-    phase: &Phase<'_>,
-) -> Result<(), GraphError> {
-    parts.par_iter().try_for_each_init(Comparison::default, |comparison, rows_of_part| {
-        let Comparison { values, products, minima, best, weaker } = comparison;
-        gather(points, rows_of_part, values);
-        let part = Part::new(points, rows_of_part, values);
-        minima.resize(rows_of_part.len().div_ceil(DISTANCES_PER_MINIMUM), 0.0);
-        for (block, rows) in rows_of_part.chunks(ROWS_PER_PRODUCT).enumerate() {
-            let first = block * ROWS_PER_PRODUCT;
-            part.products(&values[first * points.width..][..rows.len() * points.width], products);
-            for (index, (&row, products)) in
-                rows.iter().zip(products.chunks_mut(rows_of_part.len())).enumerate()
-            {
-                let own = Some(first + index);
-                if points.kind == Nearness::Angle {
-                    weaker.clear();
-                    weaker.extend(products.iter().map(|product| -product));
-                    let chunks = weaker.chunks(DISTANCES_PER_MINIMUM);
-                    let least = chunks.map(|chunk| chunk.iter().copied().fold(0.0, f32::min));
-                    minima.iter_mut().zip(least).for_each(|(minimum, least)| *minimum = least);
-                    let limit = near.strongest.limit(row);
-                    nearest(best, STRONGEST, weaker, minima, own, limit);
-                    name_rows(best, rows_of_part);
-                    near.strongest.merge(row, best);
-                }
-                part.turn_into_distances(points, row, products, minima);
-                nearest(best, most, products, minima, own, near.nearest.limit(row));
-                name_rows(best, rows_of_part);
-                near.nearest.merge(row, best);
-            }
-        }
-        phase.advance(rows_of_part.len())
-    })
-}
-
 /// Buffers of a thread that compares the rows of parts.
 #[derive(Default)]
 struct Comparison {
@@ -234,24 +187,15 @@ struct Comparison {
     products: Vec<f32>,
     minima: Vec<f32>,
     best: Vec<Candidate>,
-    /// Products with their signs changed, where the greatest are wanted.
-    weaker: Vec<f32>,
 }
 
-fn name_rows(best: &mut [Candidate], rows: &[u32]) {
-    for candidate in best {
-        candidate.row = rows[candidate.row as usize];
-    }
-}
-
-/// The positions of the `most` least distances below `limit`, least first, without position `except`.
+/// The positions of the `most` least distances below `limit`, least first.
 /// `minima` are no greater than the least of each [`DISTANCES_PER_MINIMUM`].
 fn nearest(
     best: &mut Vec<Candidate>,
     most: usize,
     distances: &[f32],
     minima: &[f32],
-    except: Option<usize>,
     mut limit: f32,
 ) {
     best.clear();
@@ -264,7 +208,7 @@ fn nearest(
         }
         for (index, &distance) in distances.iter().enumerate() {
             let position = chunk * DISTANCES_PER_MINIMUM + index;
-            if distance >= limit || Some(position) == except {
+            if distance >= limit {
                 continue;
             }
             if best.len() == most {
@@ -355,7 +299,7 @@ fn square(points: &Points, backend: Backend, row: u32) -> f32 {
     backend.dot(point, point) + points.lift(row) * points.lift(row)
 }
 
-fn gather(points: &Points, rows: &[u32], values: &mut Vec<f32>) {
+pub(crate) fn gather(points: &Points, rows: &[u32], values: &mut Vec<f32>) {
     values.clear();
     for &row in rows {
         values.extend_from_slice(points.get(row));

@@ -4,12 +4,12 @@
 //! else a walk reaches it through that one (the rule of relative neighbourhood graphs, with the
 //! slack of S. J. Subramanya et al., "DiskANN", NeurIPS 2019).
 //!
-//! Candidates are compared by one-byte codes relative to the node, which are as exact as the rule
-//! needs however near to each other all of them are: each is read once instead of once a pair.
+//! Candidates are compared by the codes of all points; those that are too near for these, exactly.
 
-use kernels::{Backend, ElementType, Measure, StoredRows, bytes_of};
+use kernels::Backend;
 
 use super::neighbour_lists::Candidate;
+use super::point_codes::{PointCodes, TIGHT};
 use super::space::Points;
 
 /// How much farther, as a factor of squared distances, an other neighbour may be than the node
@@ -20,46 +20,28 @@ const SLACK: f32 = 1.2;
 /// mostly found out by the first few.
 const AT_A_TIME: usize = 8;
 
-/// Candidates whose points are fetched from memory before they are coded.
+/// Candidates whose codes are fetched from memory before they are compared.
 const AHEAD: usize = 4;
 
 /// Chooses neighbours; its buffers are reused.
 pub(crate) struct Pruner<'a> {
     points: &'a Points,
+    codes: &'a PointCodes<'a>,
     backend: Backend,
-    /// A candidate relative to the node.
-    relative: Vec<f32>,
-    /// The codes of the diverse candidates, and of the one in question behind them.
-    codes: Vec<u8>,
-    /// Squared lengths and lifts of the diverse candidates.
-    squares: Vec<f32>,
-    lifts: Vec<f32>,
+    /// The rows of the diverse candidates.
+    rows: Vec<u32>,
 }
 
 impl<'a> Pruner<'a> {
-    pub(crate) fn new(points: &'a Points) -> Self {
-        Self {
-            points,
-            backend: Backend::active(),
-            relative: vec![0.0; points.width],
-            codes: Vec::new(),
-            squares: Vec::new(),
-            lifts: Vec::new(),
-        }
+    pub(crate) fn new(points: &'a Points, codes: &'a PointCodes<'a>) -> Self {
+        Self { points, codes, backend: Backend::active(), rows: Vec::new() }
     }
 
-    /// Chooses at most `degree` diverse rows of `candidates`, which are sorted, nearest first,
-    /// without repetition and without `node`, whose neighbours they may become.
-    pub(crate) fn diverse(
-        &mut self,
-        node: u32,
-        candidates: &[Candidate],
-        degree: usize,
-    ) -> Vec<Candidate> {
-        let row_bytes = ElementType::Int8.row_bytes(self.points.width);
-        self.codes.resize((degree + 1) * row_bytes, 0);
-        self.squares.clear();
-        self.lifts.clear();
+    /// Chooses at most `degree` diverse rows of a node's `candidates`, which are sorted, nearest first,
+    /// without repetition and without the node, whose neighbours they may become.
+    pub(crate) fn diverse(&mut self, candidates: &[Candidate], degree: usize) -> Vec<Candidate> {
+        let rows = self.codes.rows();
+        self.rows.clear();
         let mut chosen: Vec<Candidate> = Vec::with_capacity(degree);
         for candidate in candidates.iter().take(AHEAD) {
             self.fetch(candidate.row);
@@ -71,40 +53,31 @@ impl<'a> Pruner<'a> {
             if let Some(ahead) = candidates.get(index + AHEAD) {
                 self.fetch(ahead.row);
             }
-            let (others, rest) = self.codes.split_at_mut(chosen.len() * row_bytes);
-            let own = &mut rest[..row_bytes];
-            let square = self.points.encode_relative(
-                self.backend,
-                node,
-                candidate.row,
-                &mut self.relative,
-                own,
-            );
-            let scorer = self.backend.row_scorer_of_row(ElementType::Int8, Measure::Dot, own);
-            let lift = self.points.distinct_lift(candidate.row);
-            let mut products = [0.0f32; AT_A_TIME];
-            let hidden = (0..chosen.len()).step_by(AT_A_TIME).any(|first| {
-                let count = AT_A_TIME.min(chosen.len() - first);
-                let products = &mut products[..count];
-                let rows = StoredRows::new(ElementType::Int8, self.points.width, row_bytes, others);
-                scorer.score_from(rows, first, products);
-                let others = self.squares[first..].iter().zip(&self.lifts[first..]);
-                products.iter().zip(others).any(|(product, (other_square, other_lift))| {
-                    let rise = lift - other_lift;
-                    let distance = square + other_square - 2.0 * product + rise * rise;
-                    distance * SLACK < candidate.distance
+            let row = candidate.row;
+            let hidden = if candidate.distance < TIGHT * self.codes.square(row) {
+                chosen.iter().any(|other| {
+                    self.points.distance(self.backend, other.row, row) * SLACK < candidate.distance
                 })
-            });
+            } else {
+                let scorer = self.codes.scorer(row);
+                let mut products = [0.0f32; AT_A_TIME];
+                self.rows.chunks(AT_A_TIME).any(|others| {
+                    let products = &mut products[..others.len()];
+                    scorer.score_listed(rows, others, products);
+                    products.iter().zip(others).any(|(&product, &other)| {
+                        self.codes.distance(row, other, product) * SLACK < candidate.distance
+                    })
+                })
+            };
             if !hidden {
                 chosen.push(*candidate);
-                self.squares.push(square);
-                self.lifts.push(lift);
+                self.rows.push(row);
             }
         }
         chosen
     }
 
     fn fetch(&self, row: u32) {
-        self.backend.prefetch(bytes_of(self.points.get(row)));
+        self.backend.prefetch(self.codes.of(row));
     }
 }

@@ -1,6 +1,6 @@
 //! More near rows of every row: those that a walk to it meets.
 
-use kernels::{Backend, ScanTables, bytes_of};
+use kernels::{Backend, ScanTables};
 use rayon::prelude::*;
 
 use super::adjacency::{Adjacency, sort_and_deduplicate};
@@ -10,6 +10,7 @@ use super::error::GraphError;
 use super::layout::{Block, Layout, RECORD_FIXED_BYTES};
 use super::neighbour_lists::Candidate;
 use super::partition::{PartitionOptions, STRONGEST};
+use super::point_codes::PointCodes;
 use super::progress::Phase;
 use super::prune::Pruner;
 use super::space::{Nearness, Points};
@@ -24,6 +25,7 @@ const ROWS_PER_TASK: usize = 64;
 #[allow(clippy::too_many_arguments)]
 pub(crate) fn refine(
     points: &Points,
+    codes: &PointCodes<'_>,
     layout: &Layout,
     adjacency: &Adjacency,
     near: &mut [Vec<Candidate>],
@@ -33,7 +35,7 @@ pub(crate) fn refine(
     phase: &Phase<'_>,
 ) -> Result<Vec<Vec<Candidate>>, GraphError> {
     let backend = Backend::active();
-    let nodes = Encoded::new(points, layout, adjacency, phase)?;
+    let nodes = Encoded::new(points, codes, layout, adjacency, phase)?;
     let entries = choose_entries(points, adjacency, seed);
     let layout = layout.with_entries(entries.len());
     let mut entry_blocks = vec![0u8; layout.entry_blocks * layout.block_bytes()];
@@ -50,7 +52,15 @@ pub(crate) fn refine(
     let tasks = near.par_chunks_mut(ROWS_PER_TASK).zip(strongest.par_chunks_mut(ROWS_PER_TASK));
     let PartitionOptions { keep, .. } = PartitionOptions::default();
     let tasks = tasks.enumerate().map_init(
-        || (Scratch::default(), ScanTables::default(), Pruner::new(points), Vec::new(), Vec::new()),
+        || {
+            (
+                Scratch::default(),
+                ScanTables::default(),
+                Pruner::new(points, codes),
+                Vec::new(),
+                Vec::new(),
+            )
+        },
         |(scratch, tables, pruner, all, strong), (task, (near, strongest))| {
             let mut chosen = Vec::with_capacity(near.len());
             for (index, (near, strongest)) in near.iter_mut().zip(strongest.iter_mut()).enumerate()
@@ -65,6 +75,7 @@ pub(crate) fn refine(
                 strong.clear();
                 strong.extend_from_slice(strongest);
                 let point = points.get(row);
+                let scorer = codes.scorer(row);
                 tables.prepare(backend, &point[..layout.coded]);
                 let start = Start {
                     blocks: &entry_blocks,
@@ -86,14 +97,14 @@ pub(crate) fn refine(
                     |_| true,
                     |node| {
                         let other = points.original(node);
-                        let distance = points.distance(backend, row, other);
+                        let product = scorer.score(codes.of(node));
+                        let distance = codes.distance(row, node, product);
                         if other != row {
                             all.push(Candidate { distance, row: other });
                         }
                         match points.kind {
                             Nearness::Distance => -distance,
                             Nearness::Angle => {
-                                let product = backend.dot(point, points.get(other));
                                 if other != row {
                                     strong.push(Candidate { distance: -product, row: other });
                                 }
@@ -103,8 +114,9 @@ pub(crate) fn refine(
                     },
                 );
                 sort_and_deduplicate(all);
-                // Their points are in a cache still.
-                chosen.push(pruner.diverse(row, all, degree));
+                codes.sharpen(row, all);
+                // Their codes are in a cache still.
+                chosen.push(pruner.diverse(all, degree));
                 keep_first(near, all, keep);
                 sort_and_deduplicate(strong);
                 keep_first(strongest, strong, STRONGEST);
@@ -124,9 +136,9 @@ fn keep_first(list: &mut Vec<Candidate>, all: &[Candidate], most: usize) {
     list.extend_from_slice(first);
 }
 
-/// The graph so far, as a walk reads it, beside the points.
+/// The graph so far, as a walk reads it, beside the codes of all points.
 struct Encoded<'a> {
-    points: &'a Points,
+    codes: &'a PointCodes<'a>,
     layout: &'a Layout,
     backend: Backend,
     record_bytes: usize,
@@ -135,7 +147,8 @@ struct Encoded<'a> {
 
 impl<'a> Encoded<'a> {
     fn new(
-        points: &'a Points,
+        points: &Points,
+        codes: &'a PointCodes<'a>,
         layout: &'a Layout,
         adjacency: &Adjacency,
         phase: &Phase<'_>,
@@ -161,7 +174,7 @@ impl<'a> Encoded<'a> {
             },
         )?;
         let backend = Backend::active();
-        Ok(Self { points, layout, backend, record_bytes, records })
+        Ok(Self { codes, layout, backend, record_bytes, records })
     }
 
     #[inline]
@@ -178,7 +191,7 @@ impl Nodes for Encoded<'_> {
     #[inline]
     fn request(&self, node: u32) {
         self.backend.prefetch(self.record(node));
-        self.backend.prefetch(bytes_of(self.points.get(node)));
+        self.backend.prefetch(self.codes.of(node));
     }
 
     #[inline]

@@ -273,24 +273,6 @@ impl Points {
         self.original(row) == row
     }
 
-    /// Codes what is between two rows, without their lifts, as an `Int8` row, and gives its squared
-    /// length: that, and the square of the difference of [`Points::distinct_lift`], are their distance.
-    pub(crate) fn encode_relative(
-        &self,
-        backend: Backend,
-        from: u32,
-        to: u32,
-        buffer: &mut [f32],
-        codes: &mut [u8],
-    ) -> f32 {
-        let (from_scale, to_scale) = match self.kind {
-            Nearness::Distance => (1.0, 1.0),
-            Nearness::Angle => (self.inverse_length(from), self.inverse_length(to)),
-        };
-        let (from, to) = ((self.get(from), from_scale), (self.get(to), to_scale));
-        backend.encode_difference(from, to, buffer, codes)
-    }
-
     /// The part of a row's lift that its distance to others depends on: nothing for angles.
     pub(crate) fn distinct_lift(&self, row: u32) -> f32 {
         if self.kind == Nearness::Distance { self.lift(row) } else { 0.0 }

@@ -39,41 +39,35 @@ pub(crate) fn write(
     phase: &Phase<'_>,
     out: &mut dyn Write,
 ) -> Result<(), GraphError> {
-    let Built { points, order, adjacency } = *built;
+    let Built { points, order, .. } = *built;
     let section = entry_section(built, space, layout, entries);
     out.write_all(&Header::of(space, layout, crc32fast::hash(&section)).to_page())?;
     out.write_all(&section)?;
+    let edges = encode_edges(built, layout, phase)?;
     let backend = Backend::active();
-    let bytes = layout.record_bytes();
+    let (bytes, edge_bytes) = (layout.record_bytes(), layout.vector_offset());
     let mut records =
         vec![0u8; bytes * ROWS_PER_TASK * TASKS.min(points.len().div_ceil(ROWS_PER_TASK))];
     for first in (0..points.len()).step_by(ROWS_PER_TASK * TASKS) {
         let here = (ROWS_PER_TASK * TASKS).min(points.len() - first);
         let records = &mut records[..here * bytes];
         records.par_chunks_mut(bytes * ROWS_PER_TASK).enumerate().try_for_each_init(
-            || (EdgeEncoder::new(layout.coded), vec![0.0f32; layout.dimension]),
-            |(encoder, vector), (task, records)| {
+            || vec![0.0f32; layout.dimension],
+            |vector, (task, records)| {
                 for (index, record) in records.chunks_mut(bytes).enumerate() {
                     let row = (first + task * ROWS_PER_TASK + index) as u32;
-                    record.fill(0);
-                    let (edges, own) = record.split_at_mut(layout.vector_offset());
-                    let place = order.place(row);
-                    let scales = encoder.encode(
-                        points,
-                        (points.get(place), points.lift(place)),
-                        adjacency.of(place),
-                        place,
-                        |place| order.row(place),
-                        &mut edges[RECORD_FIXED_BYTES..],
+                    let (head, own) = record.split_at_mut(edge_bytes);
+                    head.copy_from_slice(
+                        &edges[order.place(row) as usize * edge_bytes..][..edge_bytes],
                     );
-                    put_scales(edges, scales);
+                    own.fill(0);
                     rows.copy(row, vector);
                     let stored = &mut own[..layout.element.row_bytes(layout.dimension)];
                     backend.encode_row(layout.element, vector, stored).map_err(|error| {
                         GraphError::Unbuildable(format!("row {row} cannot be stored: {error}"))
                     })?;
                     backend.decode_row(layout.element, stored, vector);
-                    edges[..4].copy_from_slice(&inverse_norm(vector).to_le_bytes());
+                    head[..4].copy_from_slice(&inverse_norm(vector).to_le_bytes());
                     let checksum = record_checksum(record);
                     record[RECORD_CHECKSUM_OFFSET..][..4].copy_from_slice(&checksum.to_le_bytes());
                 }
@@ -84,6 +78,37 @@ pub(crate) fn write(
         phase.advance(here)?;
     }
     Ok(())
+}
+
+/// The part of every record that tells its neighbours, in the order of places: points of neighbours are
+/// then in a cache, where rows in their own order would wait for each of them.
+fn encode_edges(
+    built: &Built<'_>,
+    layout: &Layout,
+    phase: &Phase<'_>,
+) -> Result<Vec<u8>, GraphError> {
+    let Built { points, order, adjacency } = *built;
+    let bytes = layout.vector_offset();
+    let mut edges = vec![0u8; bytes * points.len()];
+    edges.par_chunks_mut(bytes * ROWS_PER_TASK).enumerate().try_for_each_init(
+        || EdgeEncoder::new(layout.coded),
+        |encoder, (task, edges)| {
+            let places = (task * ROWS_PER_TASK) as u32..;
+            for (place, edges) in places.zip(edges.chunks_mut(bytes)) {
+                let scales = encoder.encode(
+                    points,
+                    (points.get(place), points.lift(place)),
+                    adjacency.of(place),
+                    place,
+                    |place| order.row(place),
+                    &mut edges[RECORD_FIXED_BYTES..],
+                );
+                put_scales(edges, scales);
+            }
+            phase.advance(edges.len() / bytes)
+        },
+    )?;
+    Ok(edges)
 }
 
 /// The checksum of a record, without the field that keeps it.

@@ -6,8 +6,11 @@ use super::tile::MOST_WIDTH;
 use crate::aligned::AlignedBuffer;
 use crate::backend::Backend;
 use crate::dispatch::Kernel;
+use crate::element::{ElementType, SCALE_BYTES};
 use crate::narrow::Bf16;
+use crate::row_codec::scale_behind;
 use crate::simd::Simd;
+use crate::stored_rows::StoredRows;
 
 /// The largest magnitude of a weight's code.
 const LARGEST_CODE: f32 = 127.0;
@@ -41,33 +44,59 @@ impl PackedMatrix {
     /// [`Precision::Bf16`], four in [`Precision::Int8`].
     pub fn new(backend: Backend, precision: Precision, w: Rows<'_>, bias: Option<&[f32]>) -> Self {
         assert!(bias.is_none_or(|bias| bias.len() == w.count), "bias must have a value an output");
-        let per_word = precision.per_word();
-        assert!(w.columns.is_multiple_of(per_word), "inputs must come in groups of {per_word}");
-        let width = backend.dispatch(PanelWidth);
-        let padded = w.count.next_multiple_of(width);
-        let mut packed = PackedMatrix {
-            backend,
-            precision,
-            width,
-            words: w.columns / per_word,
-            depth: w.columns,
-            columns: w.count,
-            panels: zeros(padded * w.columns / per_word),
-            bias: zeros(padded),
-            scales: AlignedBuffer::default(),
-            code_sums: AlignedBuffer::default(),
-        };
+        let mut packed = Self::zeroed(backend, precision, w.count, w.columns);
         if let Some(bias) = bias {
             packed.bias.as_mut_slice()[..bias.len()].copy_from_slice(bias);
-        }
-        if precision == Precision::Int8 {
-            packed.scales = zeros(padded);
-            packed.code_sums = zeros(padded);
         }
         for column in 0..w.count {
             packed.pack_column(column, &w.data[column * w.stride..][..w.columns]);
         }
         packed
+    }
+
+    /// Packs stored rows of `Int8`, those that are listed, for products in [`Precision::Int8`]: the
+    /// same numbers, without rounding.
+    ///
+    /// # Panics
+    /// The rows are of another type, or one that is listed is not there, or their elements do not fill
+    /// whole words of four.
+    pub fn of_stored(backend: Backend, rows: StoredRows<'_>, listed: &[u32]) -> Self {
+        assert_eq!(rows.element(), ElementType::Int8, "stored bytes");
+        let depth = rows.row_bytes() - SCALE_BYTES;
+        let mut packed = Self::zeroed(backend, Precision::Int8, listed.len(), depth);
+        for (column, &row) in listed.iter().enumerate() {
+            let stored = rows.row(row as usize);
+            let codes = &stored[..depth];
+            packed.scales.as_mut_slice()[column] = scale_behind(stored);
+            packed.code_sums.as_mut_slice()[column] =
+                codes.iter().map(|&code| i32::from(code as i8)).sum();
+            let start = column / packed.width * packed.width * packed.words + column % packed.width;
+            let lines = packed.panels.as_mut_slice().iter_mut().skip(start).step_by(packed.width);
+            for (word, quad) in lines.zip(codes.as_chunks::<4>().0) {
+                *word = i32::from_le_bytes(*quad);
+            }
+        }
+        packed
+    }
+
+    fn zeroed(backend: Backend, precision: Precision, columns: usize, depth: usize) -> Self {
+        let per_word = precision.per_word();
+        assert!(depth.is_multiple_of(per_word), "inputs must come in groups of {per_word}");
+        let width = backend.dispatch(PanelWidth);
+        let padded = columns.next_multiple_of(width);
+        let of_codes = if precision == Precision::Int8 { padded } else { 0 };
+        PackedMatrix {
+            backend,
+            precision,
+            width,
+            words: depth / per_word,
+            depth,
+            columns,
+            panels: zeros(padded * depth / per_word),
+            bias: zeros(padded),
+            scales: zeros(of_codes),
+            code_sums: zeros(of_codes),
+        }
     }
 
     fn pack_column(&mut self, column: usize, weights: &[f32]) {
