@@ -442,6 +442,11 @@ impl Store {
         }
     }
 
+    /// Whether no segment could be made of a head when it was last tried.
+    pub(crate) fn has_failed_to_flush(&self) -> bool {
+        self.outcomes.lock().flush_failed
+    }
+
     /// Tells the writers who wait how a flush of a head went.
     pub(crate) fn flush_ended(&self, is_done: bool) {
         self.outcomes.lock().flush_failed = !is_done;
