@@ -2,6 +2,8 @@
 
 use std::borrow::Cow;
 
+use serde_json::Value;
+
 use crate::error::{Error, Result};
 use crate::format::MAX_TEXT_BYTES;
 
@@ -70,11 +72,26 @@ pub(crate) fn put_text(out: &mut Vec<u8>, text: &str) -> Result<()> {
     Ok(())
 }
 
+/// Appends a length and the text of a JSON value.
+///
+/// # Errors
+/// As [`put_text`].
+pub(crate) fn put_json(out: &mut Vec<u8>, value: &Value) -> Result<()> {
+    let start = out.len();
+    out.extend_from_slice(&[0; 4]);
+    serde_json::to_writer(&mut *out, value).map_err(|error| {
+        Error::InvalidArgument(format!("metadata cannot be written as JSON: {error}"))
+    })?;
+    let length = text_length(out.len() - start - 4)?;
+    out[start..start + 4].copy_from_slice(&length.to_le_bytes());
+    Ok(())
+}
+
 /// What is written for a length in bytes.
 ///
 /// # Errors
 /// `InvalidArgument` beyond [`MAX_TEXT_BYTES`].
-fn text_length(bytes: usize) -> Result<u32> {
+pub(crate) fn text_length(bytes: usize) -> Result<u32> {
     u32::try_from(bytes).map_err(|_| {
         Error::InvalidArgument(format!(
             "a text of {bytes} bytes is too long: {MAX_TEXT_BYTES} is the limit"
@@ -101,6 +118,15 @@ pub(crate) fn bytes_of(numbers: &[f32]) -> Cow<'_, [u8]> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn json_is_written_as_its_text() {
+        let value = serde_json::json!({"b": [1, 2.5, null, "\u{7f}é\n"], "a": {"": true}});
+        let (mut json, mut text) = (vec![7], vec![7]);
+        put_json(&mut json, &value).unwrap();
+        put_text(&mut text, &value.to_string()).unwrap();
+        assert_eq!(json, text);
+    }
 
     #[test]
     fn lengths_end_at_the_limit() {

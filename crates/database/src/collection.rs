@@ -390,7 +390,7 @@ impl Collection {
     pub(crate) fn plan(&self, snapshot: Snapshot, options: &SearchOptions<'_>) -> Result<Plan> {
         self.view.note_search();
         if let Role::Writer { store, .. } = &self.role {
-            store.code_for_searches(&snapshot);
+            store.prepare_for_searches(&snapshot);
         }
         self.view.code_graphs(&snapshot);
         let scratches = self.view.scratches().clone();

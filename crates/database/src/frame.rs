@@ -99,8 +99,15 @@ pub(crate) fn fitting_salt(header: &[u8; FRAME_HEADER_BYTES], offset: u64) -> u6
 }
 
 /// A frame that is complete but for its header, which needs the place where it will stand.
+///
+/// What stands in the middle of a long payload is left where it is, and is given to each method that
+/// asks for it.
 pub(crate) struct PreparedFrame {
-    bytes: Vec<u8>,
+    /// The header and what is in front of the middle.
+    front: Vec<u8>,
+    middle_bytes: usize,
+    /// What is behind it, with the padding.
+    rest: Vec<u8>,
     kind: u32,
     length: u64,
     payload_checksum: u32,
@@ -112,7 +119,20 @@ impl PreparedFrame {
         let length = (bytes.len() - FRAME_HEADER_BYTES) as u64;
         bytes.resize(bytes.len().next_multiple_of(FRAME_ALIGNMENT), 0);
         let payload_checksum = crc32fast::hash(&bytes[FRAME_HEADER_BYTES..]);
-        Self { bytes, kind, length, payload_checksum }
+        Self { front: bytes, middle_bytes: 0, rest: Vec::new(), kind, length, payload_checksum }
+    }
+
+    /// The same of a payload in three parts, the first one behind the room for the header.
+    pub(crate) fn around(kind: u32, front: Vec<u8>, middle: &[u8], mut rest: Vec<u8>) -> Self {
+        let bytes = front.len() + middle.len() + rest.len();
+        rest.resize(rest.len() + bytes.next_multiple_of(FRAME_ALIGNMENT) - bytes, 0);
+        let mut checksum = crc32fast::Hasher::new();
+        for part in [&front[FRAME_HEADER_BYTES..], middle, &rest] {
+            checksum.update(part);
+        }
+        let payload_checksum = checksum.finalize();
+        let length = (bytes - FRAME_HEADER_BYTES) as u64;
+        Self { front, middle_bytes: middle.len(), rest, kind, length, payload_checksum }
     }
 
     pub(crate) fn seal() -> Self {
@@ -125,8 +145,24 @@ impl PreparedFrame {
         self.length as usize
     }
 
-    /// The finished frame, for `offset` of the log with this salt.
-    pub(crate) fn finish(&mut self, salt: u64, offset: u64, sequence: u64, synced: u64) -> &[u8] {
+    /// Bytes from the frame's start to the next one's.
+    pub(crate) fn bytes(&self) -> u64 {
+        (self.bytes_around() + self.middle_bytes) as u64
+    }
+
+    /// The same without the middle.
+    pub(crate) fn bytes_around(&self) -> usize {
+        self.front.len() + self.rest.len()
+    }
+
+    /// What stands in front of the middle and behind it, for `offset` of the log with this salt.
+    pub(crate) fn finish(
+        &mut self,
+        salt: u64,
+        offset: u64,
+        sequence: u64,
+        synced: u64,
+    ) -> (&[u8], &[u8]) {
         let header = FrameHeader {
             payload_checksum: self.payload_checksum,
             length: self.length,
@@ -134,8 +170,8 @@ impl PreparedFrame {
             synced,
             kind: self.kind,
         };
-        self.bytes[..FRAME_HEADER_BYTES].copy_from_slice(&header.encode(salt, offset));
-        &self.bytes
+        self.front[..FRAME_HEADER_BYTES].copy_from_slice(&header.encode(salt, offset));
+        (&self.front, &self.rest)
     }
 }
 

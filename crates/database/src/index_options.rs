@@ -11,9 +11,8 @@ use crate::vector_fields::FieldKind;
 /// own choice.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct IndexOptions {
-    /// Segments of at least this many rows get a graph, and codes until they have one; smaller ones
-    /// are searched exactly.
-    /// `u32::MAX` means never.
+    /// Segments of at least this many rows get a graph; those of half as many get codes until they are
+    /// in one, and smaller ones are searched exactly. `u32::MAX` means never.
     pub minimum_rows: u32,
     /// Neighbours a node, a multiple of 32.
     pub degree: u32,
@@ -36,6 +35,15 @@ impl IndexOptions {
     /// No graph: every search is exact.
     pub fn exact() -> Self {
         Self { minimum_rows: u32::MAX, ..Self::default() }
+    }
+
+    /// Segments of at least this many rows are coded until they have a graph: half of what a graph takes,
+    /// so that heads are small beside searches.
+    pub(crate) fn least_coded_rows(&self) -> u32 {
+        match self.minimum_rows {
+            u32::MAX => u32::MAX,
+            rows => rows.div_ceil(2),
+        }
     }
 
     /// What a new collection begins with.

@@ -8,7 +8,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::head::Head;
+use crate::head::{Head, HeadSnapshot};
 use crate::snapshot::Snapshot;
 use crate::state::{LiveSegment, State};
 use crate::store::Store;
@@ -24,12 +24,13 @@ const MOST_WAITING_ROWS: u64 = 1 << 18;
 /// are scanned in less time than a walk through a graph of them takes.
 const LEAST_ROWS_BESIDE_SEARCHES: u64 = 1 << 13;
 
-/// Rows in no graph from which on writers wait while somebody searches.
-const MOST_ROWS_BESIDE_SEARCHES: u64 = 1 << 14;
+/// Writers wait from half as many rows in no graph on while somebody searches.
+const MANY_ROWS_BESIDE_SEARCHES: u64 = 1 << 13;
 
 /// How long a writer of one row waits for that where there are so many rows, and with the square of
-/// their number longer where there are more: so there is a pace at which as many rows get into
-/// graphs as come, whatever the machine can do, and no writer is held up until all of them are.
+/// their number shorter or longer where there are fewer or more: so there is a pace at which as many
+/// rows get into graphs as come, whatever the machine can do, and no writer is held up until all of
+/// them are. A writer who is slowed down only then has taken the processors for long before.
 const DELAY_A_ROW: Duration = Duration::from_micros(200);
 
 /// A writer of one row waits at most for so many times as long.
@@ -40,8 +41,8 @@ const LONGEST_DELAY: Duration = Duration::from_secs(10);
 
 /// How long a writer of so many rows waits where others are in no graph.
 fn delay(rows: usize, unindexed: u64) -> Duration {
-    let excess = unindexed as f64 / MOST_ROWS_BESIDE_SEARCHES as f64;
-    let times = if excess < 1.0 { 0.0 } else { (excess * excess).min(GREATEST_DELAY) };
+    let part = unindexed as f64 / MANY_ROWS_BESIDE_SEARCHES as f64;
+    let times = if part < 0.5 { 0.0 } else { (part * part).min(GREATEST_DELAY) };
     DELAY_A_ROW.mul_f64(times * rows as f64).min(LONGEST_DELAY)
 }
 
@@ -78,21 +79,26 @@ impl Store {
         if is_due { Duration::ZERO } else { MERGE_DELAY }
     }
 
-    /// Has the background make the codes that a search misses: while nobody searches, they are not
-    /// worth their time.
-    pub(crate) fn code_for_searches(self: &Arc<Self>, snapshot: &Snapshot) {
+    /// Has the background make what a search misses: a segment of a head that is larger than those beside
+    /// searches, and codes. While nobody searches, they are not worth their time.
+    pub(crate) fn prepare_for_searches(self: &Arc<Self>, snapshot: &Snapshot) {
         let index = self.index();
-        if snapshot.segments.iter().any(|live| live.segment.wants_codes(&index)) {
+        let lacks_codes = |live: &LiveSegment| live.segment.wants_codes(&index);
+        let is_large = |head: &HeadSnapshot| head.vectors.rows() >= self.head_records();
+        let head_is_large = snapshot.heads.last().is_some_and(is_large);
+        if snapshot.segments.iter().any(lacks_codes)
+            || (head_is_large && !self.has_failed_to_flush())
+        {
             self.upkeep().flush_soon(self);
         }
     }
 
     /// Records in a head before it becomes a segment: while somebody searches no more than a segment
-    /// needs to be coded, since a scan of its codes is faster than one of the head.
+    /// needs to be coded, since a scan of its codes is six times as fast as one of the head.
     pub(crate) fn head_records(&self) -> usize {
         let records = self.limits().head_records;
         match self.view().is_searched() {
-            true => records.min(self.index().minimum_rows as usize),
+            true => records.min(self.index().least_coded_rows() as usize),
             false => records,
         }
     }
@@ -114,10 +120,11 @@ mod tests {
 
     #[test]
     fn the_more_rows_wait_for_a_graph_the_longer_do_writers() {
-        let most = MOST_ROWS_BESIDE_SEARCHES;
-        assert_eq!(delay(1000, most - 1), Duration::ZERO);
-        assert_eq!(delay(1000, most), Duration::from_millis(200));
-        assert_eq!(delay(1000, 2 * most), Duration::from_millis(800));
+        let many = MANY_ROWS_BESIDE_SEARCHES;
+        assert_eq!(delay(1000, many / 2 - 1), Duration::ZERO);
+        assert_eq!(delay(1000, many / 2), Duration::from_millis(50));
+        assert_eq!(delay(1000, many), Duration::from_millis(200));
+        assert_eq!(delay(1000, 2 * many), Duration::from_millis(800));
         assert_eq!(delay(1, 1 << 40), DELAY_A_ROW.mul_f64(GREATEST_DELAY));
         assert_eq!(delay(1 << 30, 1 << 40), LONGEST_DELAY);
     }

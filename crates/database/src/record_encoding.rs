@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use serde_json::Value;
 
-use crate::bytes::{Reader, put_text};
+use crate::bytes::{Reader, put_json, put_text};
 use crate::error::Result;
 use crate::format::{
     ID_INTEGER, ID_TEXT, RECORD_HAS_METADATA, RECORD_HAS_PLACE, RECORD_HAS_TEXT, RECORD_HAS_VECTORS,
@@ -60,7 +60,7 @@ pub(crate) fn put_record(
         text_range = Some(bytes.len() - text.len()..bytes.len());
     }
     if let Some(metadata) = metadata {
-        put_text(bytes, &metadata.to_string())?;
+        put_json(bytes, metadata)?;
     }
     if let Some((place, source)) = place {
         bytes.extend_from_slice(&source.to_le_bytes());

@@ -149,6 +149,8 @@ struct Walk {
     chosen: Chosen,
     /// Codes of the chosen rows, which are scanned in place of a walk.
     codes: Option<Arc<ChosenRows>>,
+    /// The part of all rows in graphs that is in this one, as far as its effort goes.
+    share: f64,
 }
 
 /// The rows of a segment that may be found, of those that are live.
@@ -246,20 +248,23 @@ impl Plan {
                 && let Some(codes) = chosen.codes(live, effort, options.limit)
             {
                 cost += selected / CODED_ROWS;
-                walks.push(Walk { segment: part, chosen, codes: Some(codes) });
+                walks.push(Walk { segment: part, chosen, codes: Some(codes), share: 1.0 });
                 continue;
             }
-            let narrow = selected <= options.limit as u64
-                || selected.saturating_mul(schema.dimension as u64) <= NARROW_PRODUCTS;
-            if !options.exact && !narrow {
+            let few = selected <= options.limit as u64;
+            let products = selected.saturating_mul(schema.dimension as u64);
+            // Codes of all rows are scanned in less time than a quarter of such rows.
+            let scans_codes = options.filter.is_none() && !live.segment.is_indexed();
+            let narrow = products <= NARROW_PRODUCTS / if scans_codes { 4 } else { 1 };
+            if !options.exact && !few && !narrow {
                 if live.segment.is_indexed() {
                     cost += WALK_ROWS;
-                    walks.push(Walk { segment: part, chosen, codes: None });
+                    walks.push(Walk { segment: part, chosen, codes: None, share: 1.0 });
                     continue;
                 }
                 if live.segment.codes().is_some() {
                     cost += u64::from(live.segment.rows()) / CODED_ROWS;
-                    coded.push(Walk { segment: part, chosen, codes: None });
+                    coded.push(Walk { segment: part, chosen, codes: None, share: 1.0 });
                     continue;
                 }
             }
@@ -272,6 +277,7 @@ impl Plan {
             cost += snapshot_of_head.vectors.rows() as u64;
             scans.extend(slabs.map(|slab| Scan { part, rows: ScannedRows::Slab(slab) }));
         }
+        share_out(&mut walks, &snapshot);
         walks.append(&mut coded);
         let floor = options.within.map_or(f32::NEG_INFINITY, |within| inner(within, schema.metric));
         let limit = options.limit;
@@ -378,11 +384,28 @@ impl Plan {
         }
         let started = Instant::now();
         let found = match &walk.chosen {
-            Chosen::All if live.dead.is_empty() => {
-                graph.search_with(fine, &prepared, &options, |_| true, scratch)
-            }
             Chosen::All => {
-                graph.search_with(fine, &prepared, &options, |row| live.is_live(row), scratch)
+                let mut search = |effort: usize| {
+                    let options = graph::SearchOptions { effort, ..options };
+                    match live.dead.is_empty() {
+                        true => graph.search_with(fine, &prepared, &options, |_| true, scratch),
+                        false => {
+                            let accept = |row| live.is_live(row);
+                            graph.search_with(fine, &prepared, &options, accept, scratch)
+                        }
+                    }
+                };
+                let whole = options.effort;
+                if self.is_default_effort {
+                    options.effort = graph::shared_effort(whole, self.limit, walk.share);
+                }
+                let mut found = search(options.effort);
+                let entering = found.iter().filter(|(score, _)| *score >= best.threshold()).count();
+                if graph::is_short(options.effort, whole, entering, self.limit) {
+                    options.effort = whole;
+                    found = search(whole);
+                }
+                found
             }
             Chosen::Accepted(rows, count) => {
                 let share = *count as f64 / f64::from(graph.count());
@@ -500,6 +523,21 @@ impl Plan {
             }
             (_, None) => Ok(()),
         }
+    }
+}
+
+/// Says of each walk in a graph which part of the rows it is about, and puts the largest first: what it
+/// finds tells what others need not find.
+fn share_out(walks: &mut [Walk], snapshot: &Snapshot) {
+    let rows = |walk: &Walk| f64::from(snapshot.segments[walk.segment].segment.rows());
+    let all: f64 = walks.iter().map(rows).sum();
+    for walk in walks.iter_mut() {
+        walk.share = rows(walk) / all;
+    }
+    walks.sort_by(|a, b| b.share.total_cmp(&a.share));
+    // Nothing is known yet where it begins.
+    if let Some(first) = walks.first_mut() {
+        first.share = 1.0;
     }
 }
 

@@ -155,16 +155,18 @@ impl State {
         Ok(self.locate_in_segments(id)?.map(Location::Segment))
     }
 
-    /// Recent segments first: what is changed at all is mostly changed again.
     fn locate_in_segments(&self, id: &Id) -> Result<Option<SegmentRow>> {
-        contain(&self.segments, || {
-            for (segment, live) in self.segments.iter().enumerate().rev() {
-                if let Some(row) = live.find(id)? {
-                    return Ok(Some(SegmentRow { segment, row }));
-                }
+        contain(&self.segments, || self.look_in_segments(id))
+    }
+
+    /// Recent segments first: what is changed at all is mostly changed again.
+    fn look_in_segments(&self, id: &Id) -> Result<Option<SegmentRow>> {
+        for (segment, live) in self.segments.iter().enumerate().rev() {
+            if let Some(row) = live.find(id)? {
+                return Ok(Some(SegmentRow { segment, row }));
             }
-            Ok(None)
-        })
+        }
+        Ok(None)
     }
 
     pub(crate) fn contains(&self, id: &Id) -> Result<bool> {
@@ -203,11 +205,17 @@ impl State {
     pub(crate) fn replaced_by(&self, changes: &Changes) -> Result<Replaced> {
         let in_segment = |id: &Id| match self.heads.iter().any(|head| head.slot(id).is_some()) {
             true => Ok(None),
-            false => self.locate_in_segments(id),
+            false => self.look_in_segments(id),
         };
-        Ok(Replaced {
-            deletes: changes.deletes.iter().map(in_segment).collect::<Result<_>>()?,
-            records: changes.records.iter().map(|r| in_segment(&r.id)).collect::<Result<_>>()?,
+        contain(&self.segments, || {
+            Ok(Replaced {
+                deletes: changes.deletes.iter().map(in_segment).collect::<Result<_>>()?,
+                records: changes
+                    .records
+                    .iter()
+                    .map(|r| in_segment(&r.id))
+                    .collect::<Result<_>>()?,
+            })
         })
     }
 

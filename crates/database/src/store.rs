@@ -1,5 +1,7 @@
 //! One collection: its files, its memory, and the path of a write from one to the other.
 
+use std::fmt::Display;
+use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -74,7 +76,7 @@ impl Limits {
 /// Writers wait once the active head has grown to this many times its limits.
 const PATIENCE: usize = 4;
 
-/// Of a frame from this size on, the medium takes a part while the head takes the records.
+/// Of writes from this size on, the medium takes a part while something else is done.
 const LARGE_FRAME_BYTES: usize = 64 << 10;
 
 /// Writers who wait look this often whether they still have to.
@@ -259,9 +261,12 @@ impl Store {
     /// Writes a transaction; returns when it is as durable as the database was opened for.
     pub(crate) fn write(self: &Arc<Self>, transaction: Transaction) -> Result<Written> {
         let transaction = validate(transaction, self.schema())?;
-        // Encoding is most of the work and needs no lock.
+        if !self.writer.is_locked() {
+            return self.commit_with(|writer| self.append(writer, transaction).map(Some));
+        }
+        // Where others write, what needs no lock is done without it.
         let (frame, changes) = transaction::encode(transaction, self.schema())?;
-        self.commit_with(|writer| self.append(writer, frame, changes).map(Some))
+        self.commit_with(|writer| self.append_encoded(writer, frame, changes).map(Some))
     }
 
     /// Writes the transaction that `decide` draws up from the present state, which no other
@@ -276,8 +281,7 @@ impl Store {
                 return Ok(None);
             }
             let transaction = validate(transaction, self.schema())?;
-            let (frame, changes) = transaction::encode(transaction, self.schema())?;
-            self.append(writer, frame, changes).map(Some)
+            self.append(writer, transaction).map(Some)
         })
     }
 
@@ -302,47 +306,101 @@ impl Store {
         Ok(written)
     }
 
-    fn append(
+    /// Appends a validated transaction, or leaves the log as it was. The medium begins to take vectors
+    /// before the records are encoded, if they are many.
+    fn append(&self, writer: &mut Writer, transaction: Transaction) -> Result<Written> {
+        self.write_vectors(writer, &transaction.upserts.vectors, transaction.upserts.ids.len())?;
+        let appended = transaction::encode(transaction, self.schema())
+            .and_then(|(frame, changes)| self.append_behind_vectors(writer, frame, changes));
+        self.cut_off_if_failed(writer, appended)
+    }
+
+    /// As [`Store::append`], of a transaction that is encoded already.
+    fn append_encoded(
+        &self,
+        writer: &mut Writer,
+        frame: PreparedFrame,
+        changes: Changes,
+    ) -> Result<Written> {
+        self.write_vectors(writer, &changes.vectors, changes.records.len())?;
+        let appended = self.append_behind_vectors(writer, frame, changes);
+        self.cut_off_if_failed(writer, appended)
+    }
+
+    /// Writes the vectors of so many records where they stand in the next frame, if they are not written
+    /// with all the rest. Without its header that is no frame.
+    fn write_vectors(&self, writer: &Writer, vectors: &[f32], records: usize) -> Result<()> {
+        let most = self.limits.segment_rows;
+        if records > most as usize || !self.state()?.active_head().has_room_for(records) {
+            return Err(Error::InvalidArgument(format!(
+                "{records} records are too many for one transaction: write them in parts of at most \
+                 {most}",
+            )));
+        }
+        let Some(vectors) = transaction::large_vectors(vectors, self.schema()) else {
+            return Ok(());
+        };
+        match writer.write_middle(&vectors, transaction::BYTES_BEFORE_VECTORS) {
+            Ok(offset) => {
+                self.begin_sync(writer, offset, vectors.len());
+                Ok(())
+            }
+            Err(source) => Err(self.write_failed(writer, source)),
+        }
+    }
+
+    fn append_behind_vectors(
         &self,
         writer: &mut Writer,
         mut frame: PreparedFrame,
         changes: Changes,
     ) -> Result<Written> {
-        let replaced = {
-            let state = self.state()?;
-            let (records, most) = (changes.records.len(), self.limits.segment_rows);
-            if records > most as usize || !state.active_head().has_room_for(records) {
-                return Err(Error::InvalidArgument(format!(
-                    "{records} records are too many for one transaction: write them in parts of at \
-                     most {most}",
-                )));
-            }
-            state.replaced_by(&changes)?
-        };
+        let replaced = self.state()?.replaced_by(&changes)?;
         let payload_offset = self.append_frame(writer, &mut frame)?;
         writer.sealed = false;
         self.change_state(|state| state.apply(changes, replaced, payload_offset))
     }
 
-    /// Appends a frame, or leaves the log as it was; returns where the payload starts.
+    /// Cuts off what a transaction left that was not appended after all.
+    fn cut_off_if_failed<T>(&self, writer: &Writer, appended: Result<T>) -> Result<T> {
+        if let Err(failure) = &appended {
+            self.cut_off(writer, failure);
+        }
+        appended
+    }
+
+    /// Appends a frame, whose vectors are written already if they stand apart, or leaves the log as it
+    /// was; returns where the payload starts.
     fn append_frame(&self, writer: &mut Writer, frame: &mut PreparedFrame) -> Result<u64> {
         match writer.append(frame, self.commit.durable()) {
             Ok(payload_offset) => {
                 self.commit.appended(writer.end);
-                let bytes = (writer.end - payload_offset) as usize;
-                if matches!(self.commitment, Commitment::Sync) && bytes >= LARGE_FRAME_BYTES {
-                    writer.log.file.begin_sync(payload_offset, bytes);
-                }
+                let bytes = frame.bytes_around();
+                self.begin_sync(writer, writer.end - bytes as u64, bytes);
                 Ok(payload_offset)
             }
-            Err(source) => {
-                if let Err(error) = writer.log.file.set_length(writer.end) {
-                    self.commit.poison(format!(
-                        "a write failed ({source}) and what it left could not be cut off ({error})"
-                    ));
-                }
-                Err(Error::Io { path: writer.log.path.clone(), doing: "write to", source })
-            }
+            Err(source) => Err(self.write_failed(writer, source)),
+        }
+    }
+
+    /// Has the medium begin to take what a writer will wait for, if it is much.
+    fn begin_sync(&self, writer: &Writer, offset: u64, bytes: usize) {
+        if matches!(self.commitment, Commitment::Sync) && bytes >= LARGE_FRAME_BYTES {
+            writer.log.file.begin_sync(offset, bytes);
+        }
+    }
+
+    fn write_failed(&self, writer: &Writer, source: io::Error) -> Error {
+        self.cut_off(writer, &source);
+        Error::Io { path: writer.log.path.clone(), doing: "write to", source }
+    }
+
+    /// Cuts off what a failed write left behind the last frame.
+    fn cut_off(&self, writer: &Writer, failure: &dyn Display) {
+        if let Err(error) = writer.log.file.set_length(writer.end) {
+            self.commit.poison(format!(
+                "a write failed ({failure}) and what it left could not be cut off ({error})"
+            ));
         }
     }
 
@@ -382,6 +440,11 @@ impl Store {
             }
             self.outcome_known.wait_for(&mut outcomes, rest.min(LONGEST_MOMENT));
         }
+    }
+
+    /// Whether no segment could be made of a head when it was last tried.
+    pub(crate) fn has_failed_to_flush(&self) -> bool {
+        self.outcomes.lock().flush_failed
     }
 
     /// Tells the writers who wait how a flush of a head went.

@@ -3,6 +3,7 @@
 //! Both directions give the same [`Changes`], so what is applied to memory after a write is what
 //! a later replay of the log applies.
 
+use std::borrow::Cow;
 use std::collections::HashMap;
 use std::sync::Arc;
 
@@ -31,8 +32,21 @@ pub(crate) struct Changes {
     pub(crate) documents: Vec<(String, Option<Document>)>,
 }
 
+/// Vectors of so many bytes are not copied into their frame.
+const LARGE_VECTORS_BYTES: usize = 64 << 10;
+
+/// Payload in front of the vectors.
+pub(crate) const BYTES_BEFORE_VECTORS: usize = TRANSACTION_COUNTS_BYTES;
+
+/// The vectors of a validated transaction as they stand in the middle of its frame, if they are so many
+/// that they stay apart from it.
+pub(crate) fn large_vectors<'a>(vectors: &'a [f32], schema: &Schema) -> Option<Cow<'a, [u8]>> {
+    let bytes = vectors.len() * logged_element(schema.element).element_bytes();
+    (bytes >= LARGE_VECTORS_BYTES).then(|| logged_vectors(vectors, schema.element))
+}
+
 /// Encodes a validated transaction: columns agree in length, counts fit 32 bits, numbers are those
-/// of the element types.
+/// of the element types. The middle of the frame is what [`large_vectors`] gives of the vectors.
 ///
 /// # Errors
 /// `InvalidArgument` for a text that is too long for its length field.
@@ -45,19 +59,22 @@ pub(crate) fn encode(
     let dimension = upserts.vectors.len() / upserts.ids.len().max(1);
     let (sources, source_numbers) = number_sources(&upserts.places);
 
-    let texts: usize = upserts.texts.iter().flatten().map(String::len).sum();
-    let mut bytes = Vec::with_capacity(
-        FRAME_HEADER_BYTES
-            + TRANSACTION_COUNTS_BYTES
-            + upserts.vectors.len() * logged_element(element).element_bytes()
-            + upserts.ids.len() * 64
-            + texts,
-    );
-    bytes.resize(FRAME_HEADER_BYTES, 0);
+    let mut front = vec![0; FRAME_HEADER_BYTES];
     for count in [upserts.ids.len(), deletes.len(), documents.len(), sources.len()] {
-        bytes.extend_from_slice(&(count as u32).to_le_bytes());
+        front.extend_from_slice(&(count as u32).to_le_bytes());
     }
-    put_vectors(&mut bytes, &upserts.vectors, element);
+    let large = large_vectors(&upserts.vectors, schema);
+    // Everything behind the vectors that stand apart, or everything.
+    let (mut bytes, in_front) = match &large {
+        Some(vectors) => (Vec::new(), front.len() + vectors.len()),
+        None => (std::mem::take(&mut front), 0),
+    };
+    let small = if large.is_none() { upserts.vectors.len() } else { 0 };
+    let texts: usize = upserts.texts.iter().flatten().map(String::len).sum();
+    bytes.reserve(small * logged_element(element).element_bytes() + upserts.ids.len() * 64 + texts);
+    if large.is_none() {
+        bytes.extend_from_slice(&logged_vectors(&upserts.vectors, element));
+    }
     for source in &sources {
         put_text(&mut bytes, source)?;
     }
@@ -83,7 +100,7 @@ pub(crate) fn encode(
             (&vectors, fields),
         )?;
         let text = text_range.map(|range| TextLocation {
-            offset: (range.start - FRAME_HEADER_BYTES) as u64,
+            offset: (in_front + range.start - FRAME_HEADER_BYTES) as u64,
             length: range.len() as u32,
             checksum: crc32fast::hash(&bytes[range]),
         });
@@ -112,8 +129,11 @@ pub(crate) fn encode(
         }
     }
 
-    let changes = Changes { deletes, records, vectors: upserts.vectors, documents };
-    Ok((PreparedFrame::new(FRAME_TRANSACTION, bytes), changes))
+    let frame = match large {
+        Some(vectors) => PreparedFrame::around(FRAME_TRANSACTION, front, &vectors, bytes),
+        None => PreparedFrame::new(FRAME_TRANSACTION, bytes),
+    };
+    Ok((frame, Changes { deletes, records, vectors: upserts.vectors, documents }))
 }
 
 /// Decodes a payload whose checksum matched. `None` for one that no release can have written.
@@ -205,10 +225,10 @@ fn logged_element(element: ElementType) -> ElementType {
     }
 }
 
-fn put_vectors(bytes: &mut Vec<u8>, vectors: &[f32], element: ElementType) {
+fn logged_vectors(vectors: &[f32], element: ElementType) -> Cow<'_, [u8]> {
     match logged_element(element) {
-        ElementType::Bits => bytes.extend(vectors.iter().map(|&byte| byte as u8)),
-        _ => bytes.extend_from_slice(&bytes_of(vectors)),
+        ElementType::Bits => vectors.iter().map(|&byte| byte as u8).collect(),
+        _ => bytes_of(vectors),
     }
 }
 
@@ -291,9 +311,14 @@ mod tests {
             })
     }
 
-    fn payload(frame: &mut PreparedFrame) -> Vec<u8> {
+    fn payload(frame: &mut PreparedFrame, vectors: &[f32], schema: &Schema) -> Vec<u8> {
         let length = frame.payload_bytes();
-        frame.finish(0, 0, 1, 0)[FRAME_HEADER_BYTES..][..length].to_vec()
+        let middle = large_vectors(vectors, schema).unwrap_or_default();
+        let (front, rest) = frame.finish(0, 0, 1, 0);
+        let bytes = [front, &middle, rest].concat();
+        let checksum = crc32fast::hash(&bytes[FRAME_HEADER_BYTES..]);
+        assert_eq!(bytes[4..8], checksum.to_le_bytes());
+        bytes[FRAME_HEADER_BYTES..][..length].to_vec()
     }
 
     proptest! {
@@ -303,7 +328,7 @@ mod tests {
         fn what_was_encoded_decodes_to_the_same_changes(transaction in transaction(3)) {
             let texts = transaction.upserts.texts.clone();
             let (mut frame, changes) = encode(transaction, &schema(3)).unwrap();
-            let payload = payload(&mut frame);
+            let payload = payload(&mut frame, &changes.vectors, &schema(3));
             for (text, record) in texts.iter().zip(&changes.records) {
                 let found = record.text.map(|text| {
                     let start = text.offset as usize;
@@ -321,8 +346,8 @@ mod tests {
             byte in any::<u8>(),
             cut in any::<prop::sample::Index>(),
         ) {
-            let (mut frame, _) = encode(transaction, &schema(2)).unwrap();
-            let mut payload = payload(&mut frame);
+            let (mut frame, changes) = encode(transaction, &schema(2)).unwrap();
+            let mut payload = payload(&mut frame, &changes.vectors, &schema(2));
             let position = position.index(payload.len());
             payload[position] = byte;
             decode(&payload, &schema(2));
@@ -338,13 +363,38 @@ mod tests {
     }
 
     #[test]
+    fn many_vectors_stay_apart_from_their_frame_and_decode_to_the_same() {
+        for (schema, element_bytes) in [(Schema::new(96, Metric::L2), 4), (Schema::bits(96), 1)] {
+            let most = LARGE_VECTORS_BYTES / (96 * element_bytes);
+            for rows in [most, most + 1, 3 * most + 5] {
+                let number = |index: usize| (index % 251) as f32;
+                let upserts = Batch {
+                    ids: (0..rows as i64).map(Id::Int).collect(),
+                    vectors: (0..rows * 96).map(number).collect(),
+                    texts: (0..rows).map(|row| Some(format!("text {row}"))).collect(),
+                    ..Batch::default()
+                };
+                let is_large = large_vectors(&upserts.vectors, &schema).is_some();
+                assert_eq!(is_large, rows > most);
+                let transaction = Transaction { upserts, ..Transaction::default() };
+                let (mut frame, changes) = encode(transaction, &schema).unwrap();
+                let payload = payload(&mut frame, &changes.vectors, &schema);
+                let text = changes.records[rows - 1].text.unwrap();
+                let text = &payload[text.offset as usize..][..text.length as usize];
+                assert_eq!(text, format!("text {}", rows - 1).as_bytes());
+                assert_eq!(decode(&payload, &schema), Some(changes));
+            }
+        }
+    }
+
+    #[test]
     fn packed_bits_take_a_byte_each() {
         let batch = |vectors| Batch { ids: vec![1.into(), 2.into()], vectors, ..Batch::default() };
         let of = |schema: &Schema| {
             let upserts = batch(vec![0.0, 255.0, 7.0, 128.0]);
             let transaction = Transaction { upserts, ..Transaction::default() };
             let (mut frame, changes) = encode(transaction, schema).unwrap();
-            (payload(&mut frame), changes)
+            (payload(&mut frame, &changes.vectors, schema), changes)
         };
         let (packed, changes) = of(&Schema::bits(2));
         assert_eq!(packed[TRANSACTION_COUNTS_BYTES..][..4], [0, 255, 7, 128]);

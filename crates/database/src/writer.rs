@@ -52,13 +52,26 @@ impl Writer {
         self.next_sequence == 1 || (self.next_sequence == 2 && self.sealed)
     }
 
-    /// Writes a frame at the log's end; returns where its payload starts. After an error the file
-    /// may hold a part of the frame.
+    /// Writes the middle of the payload of the next frame, which is to have so many bytes of payload in
+    /// front of it, before the others are known: nobody takes it for anything without them. Returns
+    /// where it starts. After an error the file may hold a part of it.
+    pub(crate) fn write_middle(&self, middle: &[u8], in_front: usize) -> io::Result<u64> {
+        let start = self.end + (FRAME_HEADER_BYTES + in_front) as u64;
+        self.log.file.write_all_at(middle, start)?;
+        Ok(start)
+    }
+
+    /// Writes a frame at the log's end, whose middle, if it has any, is there already; returns where its
+    /// payload starts. After an error the file may hold a part of the frame.
     pub(crate) fn append(&mut self, frame: &mut PreparedFrame, synced: u64) -> io::Result<u64> {
-        let bytes = frame.finish(self.log.salt, self.end, self.next_sequence, synced);
-        self.log.file.write_all_at(bytes, self.end)?;
+        let next = self.end + frame.bytes();
+        let (front, rest) = frame.finish(self.log.salt, self.end, self.next_sequence, synced);
+        if !rest.is_empty() {
+            self.log.file.write_all_at(rest, next - rest.len() as u64)?;
+        }
+        self.log.file.write_all_at(front, self.end)?;
         let payload_offset = self.end + FRAME_HEADER_BYTES as u64;
-        self.end += bytes.len() as u64;
+        self.end = next;
         self.next_sequence += 1;
         Ok(payload_offset)
     }

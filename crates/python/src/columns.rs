@@ -1,5 +1,7 @@
 //! The columns of a batch from the arguments of `Collection.upsert`.
 
+use std::fmt::{self, Display, Formatter};
+
 use database::{Batch, FieldVector, Id};
 use pyo3::exceptions::PyTypeError;
 use pyo3::prelude::*;
@@ -41,14 +43,26 @@ pub(crate) fn metadata_column(
         if item.is_none() {
             return Ok(None);
         }
-        let what = match ids.get(index) {
-            Some(Id::Str(text)) => format!("metadata of {text:?}"),
-            Some(Id::Int(number)) => format!("metadata of {number}"),
-            None => format!("metadata[{index}]"),
-        };
-        convert::json_object(&item, &what).map(Some)
+        let id = ids.get(index);
+        convert::json_object(&item, MetadataOf { id, index }).map(Some)
     };
     items.enumerate().map(one).collect::<PyResult<_>>().map(Some)
+}
+
+/// Whose metadata something is, for messages.
+struct MetadataOf<'a> {
+    id: Option<&'a Id>,
+    index: usize,
+}
+
+impl Display for MetadataOf<'_> {
+    fn fmt(&self, formatter: &mut Formatter<'_>) -> fmt::Result {
+        match self.id {
+            Some(Id::Str(text)) => write!(formatter, "metadata of {text:?}"),
+            Some(Id::Int(number)) => write!(formatter, "metadata of {number}"),
+            None => write!(formatter, "metadata[{}]", self.index),
+        }
+    }
 }
 
 /// One text or `None` a record, if there are any.

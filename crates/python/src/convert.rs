@@ -1,5 +1,7 @@
 //! Ids, metadata and filters between Python objects and ours.
 
+use std::fmt::{self, Display, Formatter};
+
 use database::Id;
 use numpy::{PyArray1, PyArrayMethods, PyUntypedArray};
 use pyo3::exceptions::{PyOverflowError, PyTypeError};
@@ -78,19 +80,37 @@ pub(crate) fn type_name(object: &Bound<'_, PyAny>) -> String {
     object.get_type().name().map_or_else(|_| "object".to_owned(), |name| name.to_string())
 }
 
+/// Where a value stands, for messages: written out only where something is wrong with it.
+#[derive(Clone, Copy)]
+enum Whereabouts<'a> {
+    Argument(&'a dyn Display),
+    Key(&'a Whereabouts<'a>, &'a str),
+    Element(&'a Whereabouts<'a>, usize),
+}
+
+impl Display for Whereabouts<'_> {
+    fn fmt(&self, formatter: &mut Formatter<'_>) -> fmt::Result {
+        match self {
+            Whereabouts::Argument(what) => what.fmt(formatter),
+            Whereabouts::Key(object, key) => write!(formatter, "{object}[{key:?}]"),
+            Whereabouts::Element(list, index) => write!(formatter, "{list}[{index}]"),
+        }
+    }
+}
+
 /// A JSON object from a mapping; `what` names it in messages.
-pub(crate) fn json_object(object: &Bound<'_, PyAny>, what: &str) -> PyResult<Value> {
+pub(crate) fn json_object(object: &Bound<'_, PyAny>, what: impl Display) -> PyResult<Value> {
     if object.cast::<PyMapping>().is_err() {
         return Err(PyTypeError::new_err(format!(
             "{what} must be a dict, not {}",
             type_name(object)
         )));
     }
-    json(object, what, 0)
+    json(object, &Whereabouts::Argument(&what), 0)
 }
 
-/// A JSON value; `what` names the place in messages.
-fn json(object: &Bound<'_, PyAny>, what: &str, depth: usize) -> PyResult<Value> {
+/// A JSON value.
+fn json(object: &Bound<'_, PyAny>, what: &Whereabouts<'_>, depth: usize) -> PyResult<Value> {
     if depth > MAX_DEPTH {
         return Err(Kind::Argument.error(format!("{what} is nested deeper than {MAX_DEPTH}")));
     }
@@ -129,14 +149,14 @@ fn json(object: &Bound<'_, PyAny>, what: &str, depth: usize) -> PyResult<Value> 
                 )));
             };
             let key = key.to_str()?;
-            map.insert(key.to_owned(), json(&value, &format!("{what}[{key:?}]"), depth + 1)?);
+            map.insert(key.to_owned(), json(&value, &Whereabouts::Key(what, key), depth + 1)?);
         }
         return Ok(Value::Object(map));
     }
     if object.is_instance_of::<PyList>() || object.is_instance_of::<PyTuple>() {
         let items = object.try_iter()?.enumerate();
         return items
-            .map(|(index, item)| json(&item?, &format!("{what}[{index}]"), depth + 1))
+            .map(|(index, item)| json(&item?, &Whereabouts::Element(what, index), depth + 1))
             .collect::<PyResult<Vec<Value>>>()
             .map(Value::Array);
     }

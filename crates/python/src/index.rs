@@ -11,8 +11,8 @@ use crate::errors::{Kind, OrRaise};
 /// How a collection's vectors are indexed, for `Database.collection(index=...)`. The defaults find
 /// at least 0.95 of the true neighbours of real embeddings; `Collection.recall` measures it.
 ///
-/// `minimum_rows`: from so many records on a part of the collection gets a graph, and codes until it
-/// has one; smaller ones are searched exactly. `degree`: neighbours a node, a multiple of 32; more takes more space and finds
+/// `minimum_rows`: from so many records on a part of the collection gets a graph, and from half as many
+/// on codes until it is in one; smaller ones are searched exactly. `degree`: neighbours a node, a multiple of 32; more takes more space and finds
 /// more. `build_effort`: candidates among which a node's neighbours are chosen; more takes longer to
 /// build and finds more. `search_effort`: candidates that a search keeps where it does not say
 /// `effort=`. None stands for the default. Raises ArgumentError for values out of range.

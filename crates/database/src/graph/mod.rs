@@ -75,7 +75,9 @@ pub use fine_rows::FineRows;
 pub use kernels::ElementType;
 pub use open::{Graph, Region};
 pub use query::Query;
-pub use search::{SearchOptions, coded_effort, default_effort, filtered_effort};
+pub use search::{
+    SearchOptions, coded_effort, default_effort, filtered_effort, is_short, shared_effort,
+};
 pub use walk::Scratch;
 
 /// Random access to the vectors that a graph is built of. Numbers of rows are numbers of nodes.

@@ -49,7 +49,23 @@ pub fn coded_effort(effort: usize, limit: usize) -> usize {
     (effort * 3 / 4).max(limit + limit / 2)
 }
 
-/// No filter makes the effort less than this part.
+/// The effort of a walk through one of several graphs, which has this part of their rows, where it is
+/// `effort` if it has all.
+///
+/// The best rows of all are shared out among the graphs, so one with a tenth of the rows has one of the
+/// ten best, if rows do not lie together that were written together: [`is_short`] tells afterwards.
+pub fn shared_effort(effort: usize, limit: usize, share: f64) -> usize {
+    let part = share.clamp(0.0, 1.0).sqrt().max(LEAST_PART);
+    ((effort as f64 * part) as usize).max(limit + limit / 2).min(effort)
+}
+
+/// Whether a walk of this effort, where the whole one is `whole`, found so many of the `limit` best rows
+/// that it may have missed others of them.
+pub fn is_short(effort: usize, whole: usize, found: usize, limit: usize) -> bool {
+    effort < whole && (found + 1) * whole > effort * limit
+}
+
+/// No filter, and no sharing, makes the effort less than this part.
 const LEAST_PART: f64 = 0.45;
 
 /// What codes of all rows make of that.

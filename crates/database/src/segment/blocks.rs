@@ -145,6 +145,11 @@ impl Blocks {
         Ok(bytes.first_chunk().map_or(0, |bytes| u64::from_le_bytes(*bytes)))
     }
 
+    /// Reads numbers that mostly stand near one another.
+    pub(super) fn reader(&self) -> BlockReader<'_> {
+        BlockReader { blocks: self, start: 0, bytes: &[] }
+    }
+
     fn check(&self, block: u64) -> Result<()> {
         // The header was checked when the file was opened.
         let Some(index) = block.checked_sub(1) else {
@@ -254,6 +259,31 @@ impl Blocks {
             }
             self.mapping.dont_need(bytes);
         }
+    }
+}
+
+/// Keeps the block that it read last.
+pub(super) struct BlockReader<'a> {
+    blocks: &'a Blocks,
+    start: u64,
+    bytes: &'a [u8],
+}
+
+impl BlockReader<'_> {
+    /// A number at a multiple of 8.
+    ///
+    /// # Errors
+    /// As [`Blocks::read`].
+    pub(super) fn read_u64(&mut self, offset: u64) -> Result<u64> {
+        let within = |start: u64| offset.wrapping_sub(start) as usize;
+        if within(self.start) >= self.bytes.len() {
+            self.start = offset - offset % BLOCK;
+            self.bytes = self.blocks.read(self.start..self.start + BLOCK)?;
+        }
+        let number = self.bytes.get(within(self.start)..).and_then(|bytes| bytes.first_chunk());
+        number.map(|bytes| u64::from_le_bytes(*bytes)).ok_or_else(|| {
+            self.blocks.corrupt(offset, "a number is said to stand across two blocks")
+        })
     }
 }
 

@@ -15,7 +15,7 @@ impl Segment {
 
     /// Whether rows are many enough for codes, and are neither in a graph nor coded yet.
     pub(crate) fn wants_codes(&self, index: &IndexOptions) -> bool {
-        self.rows() >= index.minimum_rows && !self.is_indexed() && self.codes.get().is_none()
+        self.rows() >= index.least_coded_rows() && !self.is_indexed() && self.codes.get().is_none()
     }
 
     /// Makes the codes on the ambient thread pool. Nothing of them is on disk. Where that fails, rows

@@ -8,10 +8,10 @@ use std::hash::Hasher;
 
 use siphasher::sip::SipHasher13;
 
+use crate::bytes::text_length;
 use crate::error::Result;
-use crate::format::ID_TABLE_EMPTY;
+use crate::format::{ID_INTEGER, ID_TABLE_EMPTY, ID_TEXT};
 use crate::record::Id;
-use crate::record_encoding::put_id;
 
 /// Slots of a table for so many rows. There is always an empty one, where a search ends.
 pub(super) fn slots(rows: u32) -> u64 {
@@ -25,10 +25,20 @@ pub(super) fn slots(rows: u32) -> u64 {
 /// # Errors
 /// `InvalidArgument` for an id that is too long to be stored.
 pub(super) fn hash(id: &Id, salt: u64) -> Result<u64> {
-    let mut encoded = Vec::new();
-    put_id(&mut encoded, id)?;
+    // Of the bytes that it is stored as, which need not be put together for this.
     let mut hasher = SipHasher13::new_with_keys(salt, 0);
-    hasher.write(&encoded);
+    match id {
+        Id::Int(number) => {
+            let mut encoded = [ID_INTEGER; 9];
+            encoded[1..].copy_from_slice(&number.to_le_bytes());
+            hasher.write(&encoded);
+        }
+        Id::Str(text) => {
+            hasher.write(&[ID_TEXT]);
+            hasher.write(&text_length(text.len())?.to_le_bytes());
+            hasher.write(text.as_bytes());
+        }
+    }
     Ok(hasher.finish())
 }
 
@@ -47,7 +57,7 @@ fn home(hash: u64, slots: u64) -> u64 {
 pub(super) fn find<E>(
     hash: u64,
     slots: u64,
-    slot_at: impl Fn(u64) -> std::result::Result<u64, E>,
+    mut slot_at: impl FnMut(u64) -> std::result::Result<u64, E>,
     mut is_it: impl FnMut(u32) -> std::result::Result<bool, E>,
 ) -> std::result::Result<Option<u32>, E> {
     let mut position = home(hash, slots);
@@ -60,7 +70,10 @@ pub(super) fn find<E>(
         if slot == slot_of(row, hash) && is_it(row)? {
             return Ok(Some(row));
         }
-        position = (position + 1) % slots;
+        position += 1;
+        if position == slots {
+            position = 0;
+        }
     }
     Ok(None)
 }
@@ -105,6 +118,7 @@ mod tests {
     use std::convert::Infallible;
 
     use super::*;
+    use crate::record_encoding::put_id;
 
     #[test]
     fn the_hash_is_sip_hash_1_3_of_the_encoded_id() {

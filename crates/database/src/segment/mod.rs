@@ -228,12 +228,14 @@ impl Segment {
         let hash = id_table::hash(id, self.header.salt)?;
         let damage = self.damage.get();
         let derived = damage.as_ref().and_then(|damage| damage.ids.as_deref());
+        // Nearly all places that a search looks at are in one block.
+        let mut block = self.blocks.reader();
         id_table::find(
             hash,
             slots,
             |slot| match derived {
                 Some(derived) => Ok(derived.slots()[slot as usize]),
-                None => self.blocks.read_u64(self.id_table.start + slot * 8),
+                None => block.read_u64(self.id_table.start + slot * 8),
             },
             |row| {
                 let is_lost = damage.as_ref().is_some_and(|damage| damage.lost.contains(row));
