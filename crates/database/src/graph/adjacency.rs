@@ -65,6 +65,7 @@ impl Adjacency {
     /// chose it, and then the nearest others of both, since a walk must find back: scanning a block costs
     /// the same however many of its places are used. Rows in `strongest`, whose dot product with the node
     /// is great, go before those.
+    #[allow(clippy::too_many_arguments)]
     pub(crate) fn link(
         points: &Points,
         codes: &PointCodes<'_>,
