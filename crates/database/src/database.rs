@@ -59,6 +59,9 @@ pub struct Options {
     /// Rows that are merged into one segment at most, and records that one transaction may bring: at
     /// most [`MAX_SEGMENT_ROWS`](crate::format::MAX_SEGMENT_ROWS), which is the default.
     pub segment_rows: u32,
+    /// A transaction with so many bytes of vectors has them written first, so that the medium takes them
+    /// while the rest is encoded.
+    pub large_vectors_bytes: usize,
     /// Threads that merge segments and build graphs in the background; 0 for every core.
     pub threads: usize,
     /// Where to write; tests put something between the database and its files.
@@ -74,6 +77,7 @@ impl Default for Options {
             head_bytes: 32 << 20,
             memory_limit: None,
             segment_rows: MAX_SEGMENT_ROWS,
+            large_vectors_bytes: 64 << 10,
             threads: 0,
             disk: Disk::default(),
         }

@@ -20,7 +20,11 @@ pub(crate) fn prepare_folder(disk: &Disk, path: &Path) -> Result<()> {
     match fs::metadata(path) {
         Ok(metadata) if metadata.is_dir() => {
             // Before the lock file is created, so that a foreign folder stays untouched.
-            written_version(path).map(drop)
+            match written_version(path)? {
+                Some(_) => Ok(()),
+                // Whoever created it may have been killed before its name was on the medium.
+                None => path.parent().map_or(Ok(()), |parent| sync_readable(disk, parent)),
+            }
         }
         Ok(_) => Err(Error::NotADatabase {
             path: path.to_owned(),
@@ -42,6 +46,14 @@ fn create_with_parents(disk: &Disk, path: &Path) -> Result<()> {
         created => created.map_err(Error::io(path, "create"))?,
     }
     parent.map_or(Ok(()), |parent| sync_directory(disk, parent))
+}
+
+/// Where somebody may not read a folder, the names in it are somebody else's to look after.
+fn sync_readable(disk: &Disk, folder: &Path) -> Result<()> {
+    match sync_directory(disk, folder) {
+        Err(Error::Io { source, .. }) if source.kind() == ErrorKind::PermissionDenied => Ok(()),
+        synced => synced,
+    }
 }
 
 /// The format version of a database that this build reads; `None` for a folder that has yet to

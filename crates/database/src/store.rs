@@ -52,6 +52,8 @@ pub(crate) struct Limits {
     head_bytes: u64,
     /// Records of a transaction at most.
     segment_rows: u32,
+    /// Bytes of a transaction's vectors from which on they are written before the rest.
+    large_vectors_bytes: usize,
     /// Rows that are merged into one segment at most.
     pub(crate) merged_rows: u64,
 }
@@ -60,7 +62,7 @@ impl Limits {
     /// A limit of the whole memory leaves a sixteenth for the active head, of which there may be
     /// several, and half for building a graph.
     fn new(options: &Options, schema: &Schema, index: &IndexOptions) -> Self {
-        let Options { head_records, head_bytes, memory_limit, .. } = *options;
+        let Options { head_records, head_bytes, memory_limit, large_vectors_bytes, .. } = *options;
         let segment_rows = options.segment_rows.min(MAX_SEGMENT_ROWS);
         let (head_bytes, fitting) = match memory_limit {
             None => (head_bytes, u64::MAX),
@@ -69,7 +71,7 @@ impl Limits {
             }
         };
         let merged_rows = fitting.min(segment_rows.into());
-        Self { head_records, head_bytes, segment_rows, merged_rows }
+        Self { head_records, head_bytes, segment_rows, large_vectors_bytes, merged_rows }
     }
 }
 
@@ -265,7 +267,7 @@ impl Store {
             return self.commit_with(|writer| self.append(writer, transaction).map(Some));
         }
         // Where others write, what needs no lock is done without it.
-        let (frame, changes) = transaction::encode(transaction, self.schema())?;
+        let (frame, changes) = self.encode(transaction)?;
         self.commit_with(|writer| self.append_encoded(writer, frame, changes).map(Some))
     }
 
@@ -306,11 +308,16 @@ impl Store {
         Ok(written)
     }
 
+    fn encode(&self, transaction: Transaction) -> Result<(PreparedFrame, Changes)> {
+        transaction::encode(transaction, self.schema(), self.limits.large_vectors_bytes)
+    }
+
     /// Appends a validated transaction, or leaves the log as it was. The medium begins to take vectors
     /// before the records are encoded, if they are many.
     fn append(&self, writer: &mut Writer, transaction: Transaction) -> Result<Written> {
         self.write_vectors(writer, &transaction.upserts.vectors, transaction.upserts.ids.len())?;
-        let appended = transaction::encode(transaction, self.schema())
+        let appended = self
+            .encode(transaction)
             .and_then(|(frame, changes)| self.append_behind_vectors(writer, frame, changes));
         self.cut_off_if_failed(writer, appended)
     }
@@ -337,7 +344,9 @@ impl Store {
                  {most}",
             )));
         }
-        let Some(vectors) = transaction::large_vectors(vectors, self.schema()) else {
+        let Some(vectors) =
+            transaction::large_vectors(vectors, self.schema(), self.limits.large_vectors_bytes)
+        else {
             return Ok(());
         };
         match writer.write_middle(&vectors, transaction::BYTES_BEFORE_VECTORS) {

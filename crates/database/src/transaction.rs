@@ -32,17 +32,18 @@ pub(crate) struct Changes {
     pub(crate) documents: Vec<(String, Option<Document>)>,
 }
 
-/// Vectors of so many bytes are not copied into their frame.
-const LARGE_VECTORS_BYTES: usize = 64 << 10;
-
 /// Payload in front of the vectors.
 pub(crate) const BYTES_BEFORE_VECTORS: usize = TRANSACTION_COUNTS_BYTES;
 
-/// The vectors of a validated transaction as they stand in the middle of its frame, if they are so many
-/// that they stay apart from it.
-pub(crate) fn large_vectors<'a>(vectors: &'a [f32], schema: &Schema) -> Option<Cow<'a, [u8]>> {
+/// The vectors of a validated transaction as they stand in the middle of its frame, if they are at least so
+/// many bytes that they stay apart from it.
+pub(crate) fn large_vectors<'a>(
+    vectors: &'a [f32],
+    schema: &Schema,
+    least_bytes: usize,
+) -> Option<Cow<'a, [u8]>> {
     let bytes = vectors.len() * logged_element(schema.element).element_bytes();
-    (bytes >= LARGE_VECTORS_BYTES).then(|| logged_vectors(vectors, schema.element))
+    (bytes > 0 && bytes >= least_bytes).then(|| logged_vectors(vectors, schema.element))
 }
 
 /// Encodes a validated transaction: columns agree in length, counts fit 32 bits, numbers are those
@@ -53,6 +54,7 @@ pub(crate) fn large_vectors<'a>(vectors: &'a [f32], schema: &Schema) -> Option<C
 pub(crate) fn encode(
     transaction: Transaction,
     schema: &Schema,
+    large_vectors_bytes: usize,
 ) -> Result<(PreparedFrame, Changes)> {
     let Schema { element, ref fields, .. } = *schema;
     let Transaction { deletes, upserts, documents } = transaction;
@@ -63,7 +65,7 @@ pub(crate) fn encode(
     for count in [upserts.ids.len(), deletes.len(), documents.len(), sources.len()] {
         front.extend_from_slice(&(count as u32).to_le_bytes());
     }
-    let large = large_vectors(&upserts.vectors, schema);
+    let large = large_vectors(&upserts.vectors, schema, large_vectors_bytes);
     // Everything behind the vectors that stand apart, or everything.
     let (mut bytes, in_front) = match &large {
         Some(vectors) => (Vec::new(), front.len() + vectors.len()),
@@ -311,9 +313,12 @@ mod tests {
             })
     }
 
+    /// Bytes of vectors from which on they stay apart, in these tests.
+    const LARGE: usize = 64;
+
     fn payload(frame: &mut PreparedFrame, vectors: &[f32], schema: &Schema) -> Vec<u8> {
         let length = frame.payload_bytes();
-        let middle = large_vectors(vectors, schema).unwrap_or_default();
+        let middle = large_vectors(vectors, schema, LARGE).unwrap_or_default();
         let (front, rest) = frame.finish(0, 0, 1, 0);
         let bytes = [front, &middle, rest].concat();
         let checksum = crc32fast::hash(&bytes[FRAME_HEADER_BYTES..]);
@@ -327,7 +332,7 @@ mod tests {
         #[test]
         fn what_was_encoded_decodes_to_the_same_changes(transaction in transaction(3)) {
             let texts = transaction.upserts.texts.clone();
-            let (mut frame, changes) = encode(transaction, &schema(3)).unwrap();
+            let (mut frame, changes) = encode(transaction, &schema(3), LARGE).unwrap();
             let payload = payload(&mut frame, &changes.vectors, &schema(3));
             for (text, record) in texts.iter().zip(&changes.records) {
                 let found = record.text.map(|text| {
@@ -346,7 +351,7 @@ mod tests {
             byte in any::<u8>(),
             cut in any::<prop::sample::Index>(),
         ) {
-            let (mut frame, changes) = encode(transaction, &schema(2)).unwrap();
+            let (mut frame, changes) = encode(transaction, &schema(2), LARGE).unwrap();
             let mut payload = payload(&mut frame, &changes.vectors, &schema(2));
             let position = position.index(payload.len());
             payload[position] = byte;
@@ -364,20 +369,20 @@ mod tests {
 
     #[test]
     fn many_vectors_stay_apart_from_their_frame_and_decode_to_the_same() {
-        for (schema, element_bytes) in [(Schema::new(96, Metric::L2), 4), (Schema::bits(96), 1)] {
-            let most = LARGE_VECTORS_BYTES / (96 * element_bytes);
-            for rows in [most, most + 1, 3 * most + 5] {
+        for (schema, element_bytes) in [(Schema::new(4, Metric::L2), 4), (Schema::bits(4), 1)] {
+            let least = LARGE / (4 * element_bytes);
+            for rows in [least - 1, least, 3 * least + 5] {
                 let number = |index: usize| (index % 251) as f32;
                 let upserts = Batch {
                     ids: (0..rows as i64).map(Id::Int).collect(),
-                    vectors: (0..rows * 96).map(number).collect(),
+                    vectors: (0..rows * 4).map(number).collect(),
                     texts: (0..rows).map(|row| Some(format!("text {row}"))).collect(),
                     ..Batch::default()
                 };
-                let is_large = large_vectors(&upserts.vectors, &schema).is_some();
-                assert_eq!(is_large, rows > most);
+                let is_large = large_vectors(&upserts.vectors, &schema, LARGE).is_some();
+                assert_eq!(is_large, rows >= least);
                 let transaction = Transaction { upserts, ..Transaction::default() };
-                let (mut frame, changes) = encode(transaction, &schema).unwrap();
+                let (mut frame, changes) = encode(transaction, &schema, LARGE).unwrap();
                 let payload = payload(&mut frame, &changes.vectors, &schema);
                 let text = changes.records[rows - 1].text.unwrap();
                 let text = &payload[text.offset as usize..][..text.length as usize];
@@ -393,7 +398,7 @@ mod tests {
         let of = |schema: &Schema| {
             let upserts = batch(vec![0.0, 255.0, 7.0, 128.0]);
             let transaction = Transaction { upserts, ..Transaction::default() };
-            let (mut frame, changes) = encode(transaction, schema).unwrap();
+            let (mut frame, changes) = encode(transaction, schema, LARGE).unwrap();
             (payload(&mut frame, &changes.vectors, schema), changes)
         };
         let (packed, changes) = of(&Schema::bits(2));
