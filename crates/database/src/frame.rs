@@ -100,8 +100,7 @@ pub(crate) fn fitting_salt(header: &[u8; FRAME_HEADER_BYTES], offset: u64) -> u6
 
 /// A frame that is complete but for its header, which needs the place where it will stand.
 ///
-/// What stands in the middle of a long payload is left where it is, and is given to each method that
-/// asks for it.
+/// What stands in the middle of a long payload is not copied here: it is written by itself.
 pub(crate) struct PreparedFrame {
     /// The header and what is in front of the middle.
     front: Vec<u8>,

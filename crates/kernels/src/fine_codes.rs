@@ -12,6 +12,7 @@
 
 use crate::backend::Backend;
 use crate::dispatch::{ByteKernel, Kernel};
+use crate::row_codec::largest_magnitude;
 use crate::simd::{ByteProducts, Simd};
 
 /// Coordinates must be a multiple of this, so that no backend has a remainder to handle.
@@ -73,22 +74,11 @@ impl Kernel for Prepare<'_> {
     #[inline(always)]
     fn run<S: Simd>(self, simd: S) {
         let Self { out, query } = self;
-        let (zero, one) = (simd.f32_splat(0.0), simd.f32_splat(1.0));
-        let (mut most, mut zeros) = (zero, zero);
-        let mut at = 0;
-        while at < query.len() {
-            // SAFETY: the length is a multiple of 64, hence of the lanes.
-            let y = unsafe { simd.f32_load(query.as_ptr().add(at)) };
-            most = simd.f32_max(most, simd.f32_copysign(y, one));
-            zeros = simd.f32_mul_add(y, zero, zeros);
-            at += S::F32_LANES;
-        }
-        // Zero times what is not finite is NaN. Then so are all estimates.
-        let finite = simd.f32_sum(zeros) == 0.0;
-        let step = if finite { simd.f32_maximum(most) / QUERY_LIMIT } else { f32::NAN };
+        // Where a number is not finite, neither is any estimate.
+        let step = largest_magnitude(simd, query).map_or(f32::NAN, |most| most / QUERY_LIMIT);
         let inverse = 1.0 / step;
         // What is too small for a step counts as zeros.
-        let inverse = if finite && inverse.is_finite() { inverse } else { 0.0 };
+        let inverse = if inverse.is_finite() { inverse } else { 0.0 };
         out.codes.clear();
         out.codes.resize(query.len(), 0);
         if inverse > 0.0 {

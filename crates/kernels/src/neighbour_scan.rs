@@ -16,6 +16,7 @@
 
 use crate::backend::Backend;
 use crate::dispatch::Kernel;
+use crate::row_codec::largest_magnitude;
 use crate::simd::{Simd, prefetch, prefetch_second_level};
 
 /// Neighbours in a block: their codes are interleaved for one scan.
@@ -71,24 +72,12 @@ impl Kernel for Prepare<'_> {
     #[inline(always)]
     fn run<S: Simd>(self, simd: S) {
         let Self { tables: out, query } = self;
-        let zero = simd.f32_splat(0.0);
-        let one = simd.f32_splat(1.0);
-        let (mut most, mut zeros) = (zero, zero);
-        let mut at = 0;
-        while at < query.len() {
-            // SAFETY: the length is a multiple of 64, hence of the lanes.
-            let y = unsafe { simd.f32_load(query.as_ptr().add(at)) };
-            most = simd.f32_max(most, simd.f32_copysign(y, one));
-            zeros = simd.f32_mul_add(y, zero, zeros);
-            at += S::F32_LANES;
-        }
-        // Zero times what is not finite is NaN. Then so are all estimates.
-        let finite = simd.f32_sum(zeros) == 0.0;
-        let most = if finite { simd.f32_maximum(most) } else { f32::NAN };
+        // Where a number is not finite, neither is any estimate.
+        let most = largest_magnitude(simd, query).unwrap_or(f32::NAN);
         let inverse = QUERY_LIMIT / most;
         out.tables.clear();
         // Too small a query is coded as zeros.
-        if !(finite && most >= f32::MIN_POSITIVE && inverse.is_finite()) {
+        if !(most >= f32::MIN_POSITIVE && inverse.is_finite()) {
             out.tables.resize(query.len() / COORDINATES_PER_TABLE * TABLE_BYTES, 0);
             (out.scale, out.shift) = (2.0 * most / QUERY_LIMIT, 0.0);
             return;
