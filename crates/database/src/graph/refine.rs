@@ -15,7 +15,7 @@ use super::progress::Phase;
 use super::prune::Pruner;
 use super::space::{Nearness, Points};
 use super::walk::{Nodes, Scratch, Start, WalkOptions, walk};
-use super::write::{put_scales, scales_of};
+use super::write::{encode_edges, scales_of};
 
 /// Rows that one task handles.
 const ROWS_PER_TASK: usize = 64;
@@ -154,25 +154,7 @@ impl<'a> Encoded<'a> {
         phase: &Phase<'_>,
     ) -> Result<Self, GraphError> {
         let record_bytes = layout.vector_offset();
-        let mut records = vec![0u8; record_bytes * points.len()];
-        records.par_chunks_mut(record_bytes * ROWS_PER_TASK).enumerate().try_for_each_init(
-            || EdgeEncoder::new(layout.coded),
-            |encoder, (task, records)| {
-                for (index, record) in records.chunks_mut(record_bytes).enumerate() {
-                    let row = (task * ROWS_PER_TASK + index) as u32;
-                    let scales = encoder.encode(
-                        points,
-                        (points.get(row), points.lift(row)),
-                        adjacency.of(row),
-                        row,
-                        |row| row,
-                        &mut record[RECORD_FIXED_BYTES..],
-                    );
-                    put_scales(record, scales);
-                }
-                phase.advance(records.len() / record_bytes)
-            },
-        )?;
+        let records = encode_edges(points, adjacency, layout, |row| row, phase)?;
         let backend = Backend::active();
         Ok(Self { codes, layout, backend, record_bytes, records })
     }

@@ -39,11 +39,11 @@ pub(crate) fn write(
     phase: &Phase<'_>,
     out: &mut dyn Write,
 ) -> Result<(), GraphError> {
-    let Built { points, order, .. } = *built;
+    let Built { points, order, adjacency } = *built;
     let section = entry_section(built, space, layout, entries);
     out.write_all(&Header::of(space, layout, crc32fast::hash(&section)).to_page())?;
     out.write_all(&section)?;
-    let edges = encode_edges(built, layout, phase)?;
+    let edges = encode_edges(points, adjacency, layout, |place| order.row(place), phase)?;
     let backend = Backend::active();
     let (bytes, edge_bytes) = (layout.record_bytes(), layout.vector_offset());
     let mut records =
@@ -80,14 +80,15 @@ pub(crate) fn write(
     Ok(())
 }
 
-/// The part of every record that tells its neighbours, in the order of places: points of neighbours are
-/// then in a cache, where rows in their own order would wait for each of them.
-fn encode_edges(
-    built: &Built<'_>,
+/// The part of every record that tells its neighbours, by the `name` of each, in the order of places: points
+/// of neighbours are then in a cache, where rows in their own order would wait for each of them.
+pub(crate) fn encode_edges(
+    points: &Points,
+    adjacency: &Adjacency,
     layout: &Layout,
+    name: impl Fn(u32) -> u32 + Sync,
     phase: &Phase<'_>,
 ) -> Result<Vec<u8>, GraphError> {
-    let Built { points, order, adjacency } = *built;
     let bytes = layout.vector_offset();
     let mut edges = vec![0u8; bytes * points.len()];
     edges.par_chunks_mut(bytes * ROWS_PER_TASK).enumerate().try_for_each_init(
@@ -100,7 +101,7 @@ fn encode_edges(
                     (points.get(place), points.lift(place)),
                     adjacency.of(place),
                     place,
-                    |place| order.row(place),
+                    &name,
                     &mut edges[RECORD_FIXED_BYTES..],
                 );
                 put_scales(edges, scales);
@@ -124,7 +125,7 @@ pub(crate) fn record_is_whole(record: &[u8]) -> bool {
     u32_at(record, RECORD_CHECKSUM_OFFSET) == record_checksum(record)
 }
 
-pub(crate) fn put_scales(record: &mut [u8], scales: Scales) {
+fn put_scales(record: &mut [u8], scales: Scales) {
     record[4..8].copy_from_slice(&scales.offset.to_le_bytes());
     record[8..12].copy_from_slice(&scales.slope.to_le_bytes());
 }
