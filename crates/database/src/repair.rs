@@ -123,6 +123,10 @@ impl Store {
     /// Writes segments anew without the rows that are lost, and forgets those that cannot be read.
     fn give_up_lost(self: &Arc<Self>, progress: Progress<'_>) -> Result<()> {
         let _merging = self.merging.lock();
+        self.outside_of_pools(|| self.give_up_lost_locked(progress))
+    }
+
+    fn give_up_lost_locked(&self, progress: Progress<'_>) -> Result<()> {
         let rules = self.merge_rules();
         loop {
             let damaged = {

@@ -4,13 +4,14 @@ use std::ops::{ControlFlow, Range};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
+use std::{io, panic, thread};
 
 use rayon::{ThreadPool, ThreadPoolBuilder};
 use roaring::RoaringBitmap;
 
 use crate::background::Background;
 use crate::containment::{damage_version, learn};
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::index_options::IndexOptions;
 use crate::merge_policy::{MergeRules, SegmentSize, choose, complete_merge, next_merge};
 use crate::segment::{self, Segment, SegmentSource, segment_path};
@@ -47,14 +48,16 @@ pub(crate) fn give_way() {
 #[cfg(not(target_os = "linux"))]
 pub(crate) fn give_way() {}
 
+/// `threads` of 0 stands for every core that the process may use.
+fn pool(name: &'static str, threads: usize) -> ThreadPoolBuilder {
+    ThreadPoolBuilder::new()
+        .num_threads(threads)
+        .thread_name(move |index| format!("{name}-{index}"))
+}
+
 impl Upkeep {
-    /// `threads` of 0 stands for every core that the process may use.
-    pub(crate) fn start(threads: usize) -> std::io::Result<Self> {
-        let pool = |name: &'static str, threads: usize| {
-            ThreadPoolBuilder::new()
-                .num_threads(threads)
-                .thread_name(move |index| format!("{name}-{index}"))
-        };
+    /// With so many threads for graphs, as [`pool`] takes them.
+    pub(crate) fn start(threads: usize) -> io::Result<Self> {
         Ok(Self {
             flushing: Background::start(
                 "rac-heads",
@@ -77,8 +80,8 @@ impl Upkeep {
             threads: pool("rac-merge", threads)
                 .start_handler(|_| give_way())
                 .build()
-                .map_err(std::io::Error::other)?,
-            coding: pool("rac-code", 1).build().map_err(std::io::Error::other)?,
+                .map_err(io::Error::other)?,
+            coding: pool("rac-code", 1).build().map_err(io::Error::other)?,
         })
     }
 
@@ -288,15 +291,38 @@ impl Store {
         self.giving_way.store(true, Ordering::Relaxed);
         let merging = self.merging.lock();
         self.giving_way.store(false, Ordering::Relaxed);
-        let watched = |done, total| match self.is_stopping() {
-            true => ControlFlow::Break(()),
-            false => progress(done, total),
-        };
-        let behind = BehindProgress::new(&watched);
-        while self.merge(choose, &|done, total| behind.tell(done, total))? {}
-        self.build_missing_field_graphs(&|_, _| behind.tell_behind())?;
+        self.outside_of_pools(|| {
+            let watched = |done, total| match self.is_stopping() {
+                true => ControlFlow::Break(()),
+                false => progress(done, total),
+            };
+            let behind = BehindProgress::new(&watched);
+            while self.merge(choose, &|done, total| behind.tell(done, total))? {}
+            self.build_missing_field_graphs(&|_, _| behind.tell_behind())
+        })?;
         drop(merging);
         self.look_after()
+    }
+
+    /// Does work that waits for other threads while the caller holds a lock.
+    ///
+    /// A thread of a pool takes other work of it while it waits, and that may want the same lock: it
+    /// would wait for itself. Such a thread sleeps, while as many threads as its pool has do the work.
+    ///
+    /// # Errors
+    /// Those of the work; `Io` where threads cannot be started.
+    pub(crate) fn outside_of_pools(&self, work: impl FnOnce() -> Result<()> + Send) -> Result<()> {
+        if rayon::current_thread_index().is_none() {
+            return work();
+        }
+        let failed = |error| Error::io(self.folder(), "start threads for")(error);
+        let own = pool("rac-own", rayon::current_num_threads()).build();
+        let own = own.map_err(|error| failed(io::Error::other(error)))?;
+        thread::scope(|scope| {
+            let outside = thread::Builder::new().spawn_scoped(scope, || own.install(work));
+            let outcome = outside.map_err(failed)?.join();
+            outcome.unwrap_or_else(|panic| panic::resume_unwind(panic))
+        })
     }
 
     /// Does the merge that is chosen; returns whether there was one.

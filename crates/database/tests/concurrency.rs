@@ -159,7 +159,7 @@ fn searches_and_writes_may_share_one_thread_pool() {
                         records.upsert(group(caller, round)).unwrap();
                         let own = Filter::parse(&json!({ "writer": caller })).unwrap();
                         assert_eq!(records.count(&own).unwrap() as i64, GROUP);
-                        if round % 10 == 0 {
+                        if round % 3 == 0 {
                             records.compact().unwrap();
                         }
                     });
