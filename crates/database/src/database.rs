@@ -60,8 +60,8 @@ pub struct Options {
     /// most [`MAX_SEGMENT_ROWS`](crate::format::MAX_SEGMENT_ROWS), which is the default.
     pub segment_rows: u32,
     /// A transaction with so many bytes of vectors has them written first, so that the medium takes them
-    /// while the rest is encoded.
-    pub large_vectors_bytes: usize,
+    /// while the rest is encoded; one of so many bytes goes onto it while its records are made visible.
+    pub large_transaction_bytes: usize,
     /// Threads that merge segments and build graphs in the background; 0 for every core.
     pub threads: usize,
     /// Where to write; tests put something between the database and its files.
@@ -77,7 +77,7 @@ impl Default for Options {
             head_bytes: 32 << 20,
             memory_limit: None,
             segment_rows: MAX_SEGMENT_ROWS,
-            large_vectors_bytes: 64 << 10,
+            large_transaction_bytes: 64 << 10,
             threads: 0,
             disk: Disk::default(),
         }
@@ -182,12 +182,13 @@ impl Database {
         sync_directory(disk, &folder)?;
         remove_leftovers(disk, &folder)?;
         let names = collection_names(&folder)?;
+        let flusher = |interval| -> Result<_> {
+            let started = Flusher::start(interval);
+            Ok(Arc::new(started.map_err(Error::io(path, "start the flushing thread of"))?))
+        };
         let commitment = match options.durability {
-            Durability::Sync => Commitment::Sync,
-            Durability::Batch => Commitment::Batch(Arc::new(
-                Flusher::start(options.flush_interval)
-                    .map_err(Error::io(path, "start the flushing thread of"))?,
-            )),
+            Durability::Sync => Commitment::Sync(flusher(Duration::ZERO)?),
+            Durability::Batch => Commitment::Batch(flusher(options.flush_interval)?),
         };
         Ok(Self {
             role: Role::Writer(Arc::new(Shared {
@@ -473,9 +474,8 @@ impl Shared {
         for store in stores {
             outcome = outcome.and(store.close());
         }
-        if let Commitment::Batch(flusher) = &self.commitment {
-            flusher.stop();
-        }
+        let (Commitment::Sync(flusher) | Commitment::Batch(flusher)) = &self.commitment;
+        flusher.stop();
         // A forked child that inherited the file would go on holding the lock after we dropped it.
         if let Some(lock) = self.lock.lock().take() {
             let unlocked = lock.unlock().map_err(Error::io(&self.path, "unlock"));

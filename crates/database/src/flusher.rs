@@ -1,4 +1,5 @@
-//! The background thread that bounds how long a batch-durable write stays unflushed.
+//! The background thread that flushes logs: of batch-durable writes, so that none stays unflushed for
+//! long, and of large ones that wait for the medium, while their writer has other things to do.
 
 use std::sync::Arc;
 use std::thread::{self, JoinHandle};

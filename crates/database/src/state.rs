@@ -41,6 +41,9 @@ impl LiveSegment {
     }
 }
 
+/// Ids that are looked for in a segment together: about as many as a processor fetches at a time.
+const IDS_AT_ONCE: usize = 16;
+
 /// A row of one of the segments.
 #[derive(Clone, Copy)]
 struct SegmentRow {
@@ -203,20 +206,40 @@ impl State {
     /// # Errors
     /// `Corrupt` where a segment cannot tell whether it holds an id.
     pub(crate) fn replaced_by(&self, changes: &Changes) -> Result<Replaced> {
-        let in_segment = |id: &Id| match self.heads.iter().any(|head| head.slot(id).is_some()) {
-            true => Ok(None),
-            false => self.look_in_segments(id),
-        };
+        let deletes: Vec<&Id> = changes.deletes.iter().collect();
+        let records: Vec<&Id> = changes.records.iter().map(|record| &record.id).collect();
         contain(&self.segments, || {
             Ok(Replaced {
-                deletes: changes.deletes.iter().map(in_segment).collect::<Result<_>>()?,
-                records: changes
-                    .records
-                    .iter()
-                    .map(|r| in_segment(&r.id))
-                    .collect::<Result<_>>()?,
+                deletes: self.look_for_all(&deletes)?,
+                records: self.look_for_all(&records)?,
             })
         })
+    }
+
+    /// Where each id is in the segments; `None` too for those in a head. Goes from segment to segment,
+    /// not from id to id: the table of one stays in a cache.
+    fn look_for_all(&self, ids: &[&Id]) -> Result<Vec<Option<SegmentRow>>> {
+        let mut found = vec![None; ids.len()];
+        let in_head =
+            |place: &usize| self.heads.iter().any(|head| head.slot(ids[*place]).is_some());
+        let mut sought: Vec<usize> = (0..ids.len()).filter(|place| !in_head(place)).collect();
+        for (segment, live) in self.segments.iter().enumerate().rev() {
+            let mut left = Vec::with_capacity(sought.len());
+            for places in sought.chunks(IDS_AT_ONCE) {
+                let hash = |place: &usize| live.segment.expect(ids[*place]);
+                let hashes: Vec<u64> = places.iter().map(hash).collect::<Result<_>>()?;
+                for (&place, hash) in places.iter().zip(hashes) {
+                    match live.segment.find_hashed(ids[place], hash)? {
+                        Some(row) if live.is_live(row) => {
+                            found[place] = Some(SegmentRow { segment, row });
+                        }
+                        _ => left.push(place),
+                    }
+                }
+            }
+            sought = left;
+        }
+        Ok(found)
     }
 
     /// Applies a transaction that is in the log of the active head, its payload at

@@ -37,8 +37,8 @@ use crate::writer::Writer;
 /// When a write counts as done, for all collections of a database.
 #[derive(Clone)]
 pub(crate) enum Commitment {
-    /// Once it is on the medium.
-    Sync,
+    /// Once it is on the medium. The flusher begins with what is much.
+    Sync(Arc<Flusher>),
     /// Once the operating system has it; the flusher sees to the rest.
     Batch(Arc<Flusher>),
 }
@@ -52,8 +52,8 @@ pub(crate) struct Limits {
     head_bytes: u64,
     /// Records of a transaction at most.
     segment_rows: u32,
-    /// Bytes of a transaction's vectors from which on they are written before the rest.
-    large_vectors_bytes: usize,
+    /// Bytes from which on a transaction goes onto the medium while it is worked on.
+    large_transaction_bytes: usize,
     /// Rows that are merged into one segment at most.
     pub(crate) merged_rows: u64,
 }
@@ -62,7 +62,8 @@ impl Limits {
     /// A limit of the whole memory leaves a sixteenth for the active head, of which there may be
     /// several, and half for building a graph.
     fn new(options: &Options, schema: &Schema, index: &IndexOptions) -> Self {
-        let Options { head_records, head_bytes, memory_limit, large_vectors_bytes, .. } = *options;
+        let Options { head_records, head_bytes, memory_limit, large_transaction_bytes, .. } =
+            *options;
         let segment_rows = options.segment_rows.min(MAX_SEGMENT_ROWS);
         let (head_bytes, fitting) = match memory_limit {
             None => (head_bytes, u64::MAX),
@@ -71,15 +72,12 @@ impl Limits {
             }
         };
         let merged_rows = fitting.min(segment_rows.into());
-        Self { head_records, head_bytes, segment_rows, large_vectors_bytes, merged_rows }
+        Self { head_records, head_bytes, segment_rows, large_transaction_bytes, merged_rows }
     }
 }
 
 /// Writers wait once the active head has grown to this many times its limits.
 const PATIENCE: usize = 4;
-
-/// Of writes from this size on, the medium takes a part while something else is done.
-const LARGE_FRAME_BYTES: usize = 64 << 10;
 
 /// Writers who wait look this often whether they still have to.
 const LONGEST_MOMENT: Duration = Duration::from_millis(100);
@@ -299,7 +297,7 @@ impl Store {
             return Ok(Written::default());
         };
         match &self.commitment {
-            Commitment::Sync => self.commit.sync_through(generation, end)?,
+            Commitment::Sync(_) => self.commit.sync_through(generation, end)?,
             Commitment::Batch(flusher) => flusher.flush_soon(&self.commit),
         }
         // The write itself is done, whatever has become of the collection since.
@@ -309,7 +307,7 @@ impl Store {
     }
 
     fn encode(&self, transaction: Transaction) -> Result<(PreparedFrame, Changes)> {
-        transaction::encode(transaction, self.schema(), self.limits.large_vectors_bytes)
+        transaction::encode(transaction, self.schema(), self.limits.large_transaction_bytes)
     }
 
     /// Appends a validated transaction, or leaves the log as it was. The medium begins to take vectors
@@ -345,13 +343,15 @@ impl Store {
             )));
         }
         let Some(vectors) =
-            transaction::large_vectors(vectors, self.schema(), self.limits.large_vectors_bytes)
+            transaction::large_vectors(vectors, self.schema(), self.limits.large_transaction_bytes)
         else {
             return Ok(());
         };
         match writer.write_middle(&vectors, transaction::BYTES_BEFORE_VECTORS) {
             Ok(offset) => {
-                self.begin_sync(writer, offset, vectors.len());
+                if matches!(self.commitment, Commitment::Sync(_)) {
+                    writer.log.file.begin_sync(offset, vectors.len());
+                }
                 Ok(())
             }
             Err(source) => Err(self.write_failed(writer, source)),
@@ -384,18 +384,14 @@ impl Store {
         match writer.append(frame, self.commit.durable()) {
             Ok(payload_offset) => {
                 self.commit.appended(writer.end);
-                let bytes = frame.bytes_around();
-                self.begin_sync(writer, writer.end - bytes as u64, bytes);
+                if let Commitment::Sync(flusher) = &self.commitment
+                    && frame.bytes() >= self.limits.large_transaction_bytes as u64
+                {
+                    flusher.flush_soon(&self.commit);
+                }
                 Ok(payload_offset)
             }
             Err(source) => Err(self.write_failed(writer, source)),
-        }
-    }
-
-    /// Has the medium begin to take what a writer will wait for, if it is much.
-    fn begin_sync(&self, writer: &Writer, offset: u64, bytes: usize) {
-        if matches!(self.commitment, Commitment::Sync) && bytes >= LARGE_FRAME_BYTES {
-            writer.log.file.begin_sync(offset, bytes);
         }
     }
 

@@ -113,6 +113,8 @@ impl Scalars {
 pub(super) struct Column {
     /// The rows that have the key.
     pub(super) present: RoaringBitmap,
+    /// The last of them.
+    last_row: Option<u32>,
     pub(super) values: Scalars,
     pub(super) arrays: RoaringBitmap,
     pub(super) objects: RoaringBitmap,
@@ -130,7 +132,7 @@ impl Column {
     /// Takes the value of a row; rows come in ascending order. A second value of the same row is
     /// one that no filter sees.
     pub(super) fn add(&mut self, value: &Value, row: u32) {
-        if self.present.max() == Some(row) {
+        if self.last_row.replace(row) == Some(row) {
             return;
         }
         self.present.insert(row);

@@ -48,7 +48,7 @@ fn slot_of(row: u32, hash: u64) -> u64 {
 }
 
 /// Where the search for a hash starts: its high bits, stretched over the slots.
-fn home(hash: u64, slots: u64) -> u64 {
+pub(super) fn home(hash: u64, slots: u64) -> u64 {
     ((u128::from(hash) * u128::from(slots)) >> 64) as u64
 }
 

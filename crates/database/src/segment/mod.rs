@@ -224,8 +224,31 @@ impl Segment {
     /// `Corrupt` where a byte on the way to it is damaged; `InvalidArgument` for an id longer than
     /// any that can be stored.
     pub fn find(&self, id: &Id) -> Result<Option<u32>> {
-        let slots = (self.id_table.end - self.id_table.start) / 8;
+        self.find_hashed(id, id_table::hash(id, self.header.salt)?)
+    }
+
+    /// The hash of an id for [`Segment::find_hashed`]. Has the processor fetch where that begins, so it
+    /// pays to ask for some ids before the first is looked for.
+    ///
+    /// # Errors
+    /// `InvalidArgument` for an id longer than any that can be stored.
+    pub(crate) fn expect(&self, id: &Id) -> Result<u64> {
         let hash = id_table::hash(id, self.header.salt)?;
+        let home = id_table::home(hash, self.id_slots());
+        self.blocks.expect(self.id_table.start + home * 8, 8);
+        Ok(hash)
+    }
+
+    fn id_slots(&self) -> u64 {
+        (self.id_table.end - self.id_table.start) / 8
+    }
+
+    /// [`Segment::find`] for an id whose hash is known.
+    ///
+    /// # Errors
+    /// `Corrupt` where a byte on the way to it is damaged.
+    pub(crate) fn find_hashed(&self, id: &Id, hash: u64) -> Result<Option<u32>> {
+        let slots = self.id_slots();
         let damage = self.damage.get();
         let derived = damage.as_ref().and_then(|damage| damage.ids.as_deref());
         // Nearly all places that a search looks at are in one block.

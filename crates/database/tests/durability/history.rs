@@ -31,7 +31,7 @@ pub(crate) struct Content {
 pub(crate) struct Setting {
     pub(crate) durability: Durability,
     head_records: usize,
-    large_vectors_bytes: usize,
+    large_transaction_bytes: usize,
     schema: Schema,
 }
 
@@ -52,7 +52,7 @@ impl Setting {
             // With small heads, segments are written in the background while writes go on.
             head_records: if random.one_in(3) { 12 } else { 8192 },
             // Vectors of several records, of one, or of none are written before the rest.
-            large_vectors_bytes: [usize::MAX, 1, 40][random.below(3)],
+            large_transaction_bytes: [usize::MAX, 1, 40][random.below(3)],
             schema,
         }
     }
@@ -68,7 +68,7 @@ impl Setting {
             // Only when it is told to, so that it is known what was flushed.
             flush_interval: Duration::from_secs(3600),
             head_records: self.head_records,
-            large_vectors_bytes: self.large_vectors_bytes,
+            large_transaction_bytes: self.large_transaction_bytes,
             threads: 1,
             disk,
             ..Options::default()
