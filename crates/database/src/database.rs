@@ -28,7 +28,7 @@ use crate::reader::Reader;
 use crate::salvage::salvage;
 use crate::schema::Schema;
 use crate::stats::CollectionStats;
-use crate::store::{Commitment, Store, TornTail};
+use crate::store::{Store, TornTail};
 use crate::upkeep::Upkeep;
 
 /// When a write counts as done.
@@ -128,7 +128,7 @@ pub(crate) const READ_ONLY_DATABASE: &str = "a database that was opened read-onl
 /// What all handles share.
 pub(crate) struct Shared {
     path: PathBuf,
-    commitment: Commitment,
+    flusher: Arc<Flusher>,
     options: Options,
     upkeep: Arc<Upkeep>,
     /// `None` once closed. Held while a collection is read, created or dropped.
@@ -182,18 +182,16 @@ impl Database {
         sync_directory(disk, &folder)?;
         remove_leftovers(disk, &folder)?;
         let names = collection_names(&folder)?;
-        let flusher = |interval| -> Result<_> {
-            let started = Flusher::start(interval);
-            Ok(Arc::new(started.map_err(Error::io(path, "start the flushing thread of"))?))
+        let flush_interval = match options.durability {
+            Durability::Sync => Duration::ZERO,
+            Durability::Batch => options.flush_interval,
         };
-        let commitment = match options.durability {
-            Durability::Sync => Commitment::Sync(flusher(Duration::ZERO)?),
-            Durability::Batch => Commitment::Batch(flusher(options.flush_interval)?),
-        };
+        let flusher = Flusher::start(flush_interval)
+            .map_err(Error::io(path, "start the flushing thread of"))?;
         Ok(Self {
             role: Role::Writer(Arc::new(Shared {
                 path: path.to_owned(),
-                commitment,
+                flusher: Arc::new(flusher),
                 options: options.clone(),
                 upkeep: Arc::new(
                     Upkeep::start(options.threads)
@@ -419,7 +417,7 @@ impl Shared {
         let (store, torn) = Store::open(
             name,
             self.folder().join(name),
-            self.commitment.clone(),
+            self.flusher.clone(),
             &self.options,
             self.upkeep.clone(),
         )?;
@@ -474,8 +472,7 @@ impl Shared {
         for store in stores {
             outcome = outcome.and(store.close());
         }
-        let (Commitment::Sync(flusher) | Commitment::Batch(flusher)) = &self.commitment;
-        flusher.stop();
+        self.flusher.stop();
         // A forked child that inherited the file would go on holding the lock after we dropped it.
         if let Some(lock) = self.lock.lock().take() {
             let unlocked = lock.unlock().map_err(Error::io(&self.path, "unlock"));
@@ -492,7 +489,7 @@ impl Drop for Shared {
             // Ending threads that are not here would wait for ever.
             false => {
                 std::mem::forget(self.upkeep.clone());
-                std::mem::forget(self.commitment.clone());
+                std::mem::forget(self.flusher.clone());
             }
         }
     }

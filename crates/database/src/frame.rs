@@ -146,12 +146,7 @@ impl PreparedFrame {
 
     /// Bytes from the frame's start to the next one's.
     pub(crate) fn bytes(&self) -> u64 {
-        (self.bytes_around() + self.middle_bytes) as u64
-    }
-
-    /// The same without the middle.
-    pub(crate) fn bytes_around(&self) -> usize {
-        self.front.len() + self.rest.len()
+        (self.front.len() + self.middle_bytes + self.rest.len()) as u64
     }
 
     /// What stands in front of the middle and behind it, for `offset` of the log with this salt.

@@ -37,7 +37,12 @@ impl LiveSegment {
 
     /// The row of a live record.
     pub(crate) fn find(&self, id: &Id) -> Result<Option<u32>> {
-        Ok(self.segment.find(id)?.filter(|row| self.is_live(*row)))
+        self.find_hashed(id, self.segment.expect(id)?)
+    }
+
+    /// [`LiveSegment::find`] for an id whose hash is known.
+    fn find_hashed(&self, id: &Id, hash: u64) -> Result<Option<u32>> {
+        Ok(self.segment.find_hashed(id, hash)?.filter(|row| self.is_live(*row)))
     }
 }
 
@@ -229,11 +234,9 @@ impl State {
                 let hash = |place: &usize| live.segment.expect(ids[*place]);
                 let hashes: Vec<u64> = places.iter().map(hash).collect::<Result<_>>()?;
                 for (&place, hash) in places.iter().zip(hashes) {
-                    match live.segment.find_hashed(ids[place], hash)? {
-                        Some(row) if live.is_live(row) => {
-                            found[place] = Some(SegmentRow { segment, row });
-                        }
-                        _ => left.push(place),
+                    match live.find_hashed(ids[place], hash)? {
+                        Some(row) => found[place] = Some(SegmentRow { segment, row }),
+                        None => left.push(place),
                     }
                 }
             }

@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 
 use parking_lot::{Condvar, MappedMutexGuard, MappedRwLockReadGuard, Mutex, MutexGuard};
 
-use crate::database::Options;
+use crate::database::{Durability, Options};
 use crate::disk::Disk;
 use crate::error::{Error, Result};
 use crate::files::sync_directory;
@@ -33,15 +33,6 @@ use crate::upkeep::Upkeep;
 use crate::validate::validate;
 use crate::view::{Access, View};
 use crate::writer::Writer;
-
-/// When a write counts as done, for all collections of a database.
-#[derive(Clone)]
-pub(crate) enum Commitment {
-    /// Once it is on the medium. The flusher begins with what is much.
-    Sync(Arc<Flusher>),
-    /// Once the operating system has it; the flusher sees to the rest.
-    Batch(Arc<Flusher>),
-}
 
 /// What bounds the memory of a collection.
 #[derive(Clone, Copy)]
@@ -89,7 +80,9 @@ pub(crate) struct Store {
     view: Arc<View>,
     folder: PathBuf,
     disk: Disk,
-    commitment: Commitment,
+    durability: Durability,
+    /// Flushes batch-durable writes, and begins with large ones that wait for the medium.
+    flusher: Arc<Flusher>,
     limits: Limits,
     upkeep: Arc<Upkeep>,
     /// `None` once the collection is closed or dropped.
@@ -143,7 +136,7 @@ impl Store {
     pub(crate) fn open(
         name: &str,
         folder: PathBuf,
-        commitment: Commitment,
+        flusher: Arc<Flusher>,
         options: &Options,
         upkeep: Arc<Upkeep>,
     ) -> Result<(Arc<Self>, Option<TornTail>)> {
@@ -159,7 +152,8 @@ impl Store {
             ),
             folder,
             disk: options.disk.clone(),
-            commitment,
+            durability: options.durability,
+            flusher,
             upkeep,
             commit: Arc::new(GroupCommit::new(name, log.clone(), replayed.end)),
             writer: Mutex::new(Some(Writer {
@@ -296,9 +290,9 @@ impl Store {
         let Some(written) = written else {
             return Ok(Written::default());
         };
-        match &self.commitment {
-            Commitment::Sync(_) => self.commit.sync_through(generation, end)?,
-            Commitment::Batch(flusher) => flusher.flush_soon(&self.commit),
+        match self.durability {
+            Durability::Sync => self.commit.sync_through(generation, end)?,
+            Durability::Batch => self.flusher.flush_soon(&self.commit),
         }
         // The write itself is done, whatever has become of the collection since.
         let _ = self.look_after();
@@ -349,7 +343,7 @@ impl Store {
         };
         match writer.write_middle(&vectors, transaction::BYTES_BEFORE_VECTORS) {
             Ok(offset) => {
-                if matches!(self.commitment, Commitment::Sync(_)) {
+                if self.durability == Durability::Sync {
                     writer.log.file.begin_sync(offset, vectors.len());
                 }
                 Ok(())
@@ -384,10 +378,10 @@ impl Store {
         match writer.append(frame, self.commit.durable()) {
             Ok(payload_offset) => {
                 self.commit.appended(writer.end);
-                if let Commitment::Sync(flusher) = &self.commitment
+                if self.durability == Durability::Sync
                     && frame.bytes() >= self.limits.large_transaction_bytes as u64
                 {
-                    flusher.flush_soon(&self.commit);
+                    self.flusher.flush_soon(&self.commit);
                 }
                 Ok(payload_offset)
             }

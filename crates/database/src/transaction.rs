@@ -54,7 +54,7 @@ pub(crate) fn large_vectors<'a>(
 pub(crate) fn encode(
     transaction: Transaction,
     schema: &Schema,
-    large_transaction_bytes: usize,
+    least_bytes: usize,
 ) -> Result<(PreparedFrame, Changes)> {
     let Schema { element, ref fields, .. } = *schema;
     let Transaction { deletes, upserts, documents } = transaction;
@@ -65,7 +65,7 @@ pub(crate) fn encode(
     for count in [upserts.ids.len(), deletes.len(), documents.len(), sources.len()] {
         front.extend_from_slice(&(count as u32).to_le_bytes());
     }
-    let large = large_vectors(&upserts.vectors, schema, large_transaction_bytes);
+    let large = large_vectors(&upserts.vectors, schema, least_bytes);
     // Everything behind the vectors that stand apart, or everything.
     let (mut bytes, in_front) = match &large {
         Some(vectors) => (Vec::new(), front.len() + vectors.len()),

@@ -113,7 +113,7 @@ impl Scalars {
 pub(super) struct Column {
     /// The rows that have the key.
     pub(super) present: RoaringBitmap,
-    /// The last of them.
+    /// The last of them, for which the bitmap would search from its end.
     last_row: Option<u32>,
     pub(super) values: Scalars,
     pub(super) arrays: RoaringBitmap,
